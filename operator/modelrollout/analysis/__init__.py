@@ -1,0 +1,1 @@
+"""How a candidate is judged: pure arithmetic on counts, no I/O, no clock."""

@@ -1,0 +1,327 @@
+"""`spec.analysis`: how a candidate is judged."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from .base import Enum, Model, rule, validations
+from .scalars import Duration, Factor, LatencyBound, Number, Rate
+
+Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,30}[a-z0-9])?$", max_length=32)]
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=64)]
+SeriesName = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", max_length=200)]
+LabelValue = Annotated[str, Field(max_length=200)]
+
+
+class Mode(Enum):
+    """Whether a candidate is judged by metrics at all."""
+
+    METRICS = "Metrics"
+    NONE = "None"
+
+
+class Source(Enum):
+    """Whose counters are read."""
+
+    AUTO = "Auto"
+    ROUTER = "Router"
+    SERVER = "Server"
+
+
+class Of(Enum):
+    """Which latency is meant."""
+
+    REQUEST = "Request"
+    TIME_TO_FIRST_TOKEN = "TimeToFirstToken"  # noqa: S105  a latency, not a secret
+    PER_TOKEN = "PerToken"  # noqa: S105  likewise
+
+
+class Method(Enum):
+    """How the questions of a metric are answered."""
+
+    THRESHOLD = "Threshold"
+
+
+class OnBreach(Enum):
+    """What a Fail does."""
+
+    ROLLBACK = "Rollback"
+    PAUSE = "Pause"
+    WARN = "Warn"
+
+
+class OnInconclusive(Enum):
+    """What happens to a step that still lacks evidence at its `maxDuration`."""
+
+    HOLD = "Hold"
+    PROMOTE = "Promote"
+    ROLLBACK = "Rollback"
+
+
+class StepKind(Enum):
+    """The kind of a step, for `when`."""
+
+    LIVE = "Live"
+    BAKE = "Bake"
+
+
+class IdentifyBy(Enum):
+    """What the value of a version label says."""
+
+    REVISION = "Revision"
+    VERSION = "Version"
+
+
+class Matcher(Model):
+    """One label of a series and the values it may have."""
+
+    label: LabelName
+    """Name of the label."""
+    value: LabelValue | None = None
+    """The label equals this text."""
+    values: Annotated[list[LabelValue], Field(max_length=20)] | None = None
+    """The label equals one of these texts."""
+    not_: Annotated[list[LabelValue] | None, Field(alias="not", max_length=20)] = None
+    """The label equals none of these texts."""
+
+
+class Selector(Model):
+    """A counter: the name of its series and which of its label sets count."""
+
+    series: SeriesName
+    """Name of the counter, such as `http_requests_total`."""
+    match: Annotated[list[Matcher], Field(max_length=10)] = Field(default_factory=list)
+    """Only label sets that fit all of these."""
+
+
+class ErrorRate(Model):
+    """The share of requests that were answered with an error."""
+
+    source: Source | None = None
+    """Whose counters: the server's own, the router's, or (Auto, the default) the server's where its preset names them."""
+    statuses: (
+        Annotated[
+            list[Annotated[str, Field(pattern=r"^[1-5]([0-9]{2}|xx)$", max_length=3)]],
+            Field(max_length=20, min_length=1),
+        ]
+        | None
+    ) = None
+    """Which answers are errors: codes such as `503` or classes such as `5xx`. Default: `5xx`."""
+    exclude_paths: Annotated[list[LabelValue], Field(max_length=20)] | None = None
+    """Paths that do not count, beside those of probes and scrapes, where the series tell paths apart."""
+
+
+class Latency(Model):
+    """The share of requests that took longer than a threshold."""
+
+    threshold: LatencyBound
+    """Slower than this is bad. The next bound of the histogram at or above it is used and shown as `effectiveThreshold`."""
+    of: Of | None = None
+    """Which latency. Default: Request."""
+    source: Source | None = None
+    """Whose histogram, as for `errorRate`."""
+
+
+class Ratio(
+    Model, json_schema_extra=validations(rule("has(self.bad) != has(self.good)", "name either bad or good, not both"))
+):
+    """A share of events from two counters of the model server."""
+
+    bad: Selector | None = None
+    """Counts the bad events."""
+    good: Selector | None = None
+    """Counts the good events; bad are the others of `total`."""
+    total: Selector
+    """Counts all events."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.bad is None) == (self.good is None):
+            raise ValueError("name either bad or good, not both")
+        return self
+
+
+class Compare(Model):
+    """The question against stable."""
+
+    margin: Factor | None = None
+    """Rates: at most this many times stable's rate."""
+    ignore_below: Rate | None = None
+    """Rates: a candidate below this rate is never said to be worse. Default 0.1%."""
+    max_drop: Number | None = None
+    """Query: the candidate's number may lie at most this far below stable's."""
+    max_rise: Number | None = None
+    """Query: the candidate's number may lie at most this far above stable's."""
+
+
+class Range(Model):
+    """The absolute question on a number."""
+
+    min: Number | None = None
+    """The candidate's number must not be below."""
+    max: Number | None = None
+    """The candidate's number must not be above."""
+
+
+class Threshold(Model):
+    """How many checks over which look-back decide."""
+
+    lookback: Duration | None = None
+    """A check looks at this much of the past within the current weight. Default 1m."""
+    failures: Annotated[int, Field(ge=1, le=100)] | None = None
+    """Fail at so many failed checks … Default 3."""
+    of: Annotated[int, Field(ge=1, le=100)] | None = None
+    """… among the last so many. Default 5."""
+
+
+_KINDS = ("errorRate", "latency", "ratio", "query")
+_ONE_KIND = " + ".join(f"(has(self.{kind}) ? 1 : 0)" for kind in _KINDS) + " == 1"
+
+
+class Metric(
+    Model,
+    json_schema_extra=validations(
+        rule(_ONE_KIND, "name exactly one of errorRate, latency, ratio, query"),
+        rule("!has(self.limit) || !has(self.query)", "limit is for rates; a query takes range"),
+        rule("!has(self.range) || has(self.query)", "range is for a query; rates take limit"),
+        rule(
+            "has(self.limit) || has(self.range) || has(self.compare)",
+            "ask at least one question: limit or range, or compare",
+        ),
+        rule(
+            "!has(self.compare) || has(self.query) || has(self.compare.margin)",
+            'compare.margin must be named with method Threshold, such as "1.5"',
+        ),
+        rule(
+            "!has(self.compare) || !has(self.query) || has(self.compare.maxDrop) || has(self.compare.maxRise)",
+            "compare of a query takes maxDrop or maxRise",
+        ),
+    ),
+):
+    """One thing that is measured, the questions asked of it, and what a breach does."""
+
+    name: Name
+    """Unique name, shown in status and messages."""
+    error_rate: ErrorRate | None = None
+    """Share of requests answered with an error."""
+    latency: Latency | None = None
+    """Share of requests slower than a threshold."""
+    ratio: Ratio | None = None
+    """Share of bad events from counters of the model server."""
+    query: Annotated[str, Field(max_length=2000, min_length=1)] | None = None
+    """PromQL that yields one number per version. `{{namespace}}`, `{{pods}}` (a regular expression), `{{revision}}` and `{{version}}` are filled in, escaped."""
+    limit: Rate | None = None
+    """The rate must not exceed this."""
+    range: Range | None = None
+    """The number must lie within this."""
+    compare: Compare | None = None
+    """The candidate must not be worse than stable by more than this."""
+    method: Method | None = None
+    """How the questions are answered. Default: Threshold."""
+    threshold: Threshold | None = None
+    """Look-back and number of failed checks."""
+    delay: Duration | None = None
+    """How late the data come in: the step ends no earlier than hold + delay."""
+    when: Annotated[list[StepKind], Field(max_length=4, min_length=1)] | None = None
+    """The steps it gates. Default: Live and Bake."""
+    minimum_sample_size: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    """Candidate requests in the step below which the metric neither passes nor (Threshold) fails. Default 100."""
+    on_breach: OnBreach | None = None
+    """What Fail does. Default: Rollback."""
+    gate: bool | None = None
+    """Whether a step waits for it to pass. Default: true, or false with onBreach Warn."""
+
+    @property
+    def kind(self) -> str:
+        """`errorRate`, `latency`, `ratio` or `query`."""
+        return next(kind for kind, value in zip(_KINDS, self._kinds, strict=True) if value is not None)
+
+    @property
+    def _kinds(self) -> tuple[Any, ...]:
+        return (self.error_rate, self.latency, self.ratio, self.query)
+
+    @property
+    def breach(self) -> OnBreach:
+        """What Fail does, resolved."""
+        return self.on_breach or OnBreach.ROLLBACK
+
+    @property
+    def gates(self) -> bool:
+        """Whether a step waits for it to pass, resolved."""
+        return self.gate if self.gate is not None else self.breach is not OnBreach.WARN
+
+    @property
+    def sample(self) -> int:
+        """Minimum sample in candidate requests, resolved; a query has none."""
+        if self.query is not None:
+            return 0
+        return 100 if self.minimum_sample_size is None else self.minimum_sample_size
+
+    @property
+    def kinds_of_steps(self) -> frozenset[StepKind]:
+        """The kinds of steps that it gates, resolved."""
+        return frozenset(self.when or (StepKind.LIVE, StepKind.BAKE))
+
+    @model_validator(mode="after")
+    def _questions(self) -> Self:
+        if sum(kind is not None for kind in self._kinds) != 1:
+            raise ValueError("name exactly one of errorRate, latency, ratio, query")
+        if self.query is None:
+            if self.range is not None:
+                raise ValueError("range is for a query; rates take limit")
+            if self.compare is not None and self.compare.margin is None:
+                raise ValueError('compare.margin must be named with method Threshold, such as "1.5"')
+        else:
+            if self.limit is not None:
+                raise ValueError("limit is for rates; a query takes range")
+            if self.compare is not None and self.compare.max_drop is None and self.compare.max_rise is None:
+                raise ValueError("compare of a query takes maxDrop or maxRise")
+        if self.limit is None and self.range is None and self.compare is None:
+            raise ValueError("ask at least one question: limit or range, or compare")
+        return self
+
+
+class Identify(Model):
+    """How series of the versions are told apart, where the ordinary target labels cannot do it."""
+
+    label: LabelName
+    """The label that names the version."""
+    by: IdentifyBy | None = None
+    """What its value says. Default: Version."""
+
+
+class Analysis(Model):
+    """How a candidate is judged."""
+
+    mode: Mode | None = None
+    """Metrics (the default), or None: promotion by time only, shown as Unjudged."""
+    provider: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$", max_length=63)] | None = None
+    """Name of a metrics provider that the administrator set up. Default: `default`."""
+    interval: Duration | None = None
+    """Length of a window. Default 15s."""
+    warm_up: Duration | None = None
+    """A pod's counts start this long after it became ready. Default 60s."""
+    identify: Identify | None = None
+    """Tell versions apart by a label instead of by pod."""
+    no_data_deadline: Duration | None = None
+    """Missing answers for this long are also reported as Stalled. Default 1h."""
+    on_inconclusive: OnInconclusive | None = None
+    """What happens to a step that lacks evidence at its maxDuration. Default Hold."""
+    metrics: (
+        Annotated[
+            list[Metric],
+            Field(
+                max_length=10,
+                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            ),
+        ]
+        | None
+    ) = None
+    """What is measured. Default: errors and latency of the runtime preset, compared with stable."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether metrics are judged at all."""
+        return self.mode is not Mode.NONE

@@ -1,0 +1,57 @@
+"""The base of all models of resources: frozen, camelCase in YAML, unknown fields refused.
+
+The CRD is generated from these models, so what a field means, its bounds and its rules stand in one place. `validations` attaches
+rules that the API server checks at `kubectl apply`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+
+class Model(BaseModel):
+    """A frozen part of a resource."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        ser_json_inf_nan="null",
+    )
+
+    def written(self) -> dict[str, Any]:
+        """As it stands in YAML: camelCase, JSON values only, absent fields omitted."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class StatusModel(Model):
+    """A part of a status: what a newer operator wrote beyond our fields is left out, never an error."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Enum(StrEnum):
+    """A CamelCase word of the API."""
+
+
+def rule(
+    expression: str, message: str, *, message_expression: str | None = None, field_path: str | None = None
+) -> dict[str, str]:
+    """One CEL rule of `x-kubernetes-validations`."""
+    found = {"rule": expression, "message": message}
+    if message_expression:
+        found["messageExpression"] = message_expression
+    if field_path:
+        found["fieldPath"] = field_path
+    return found
+
+
+def validations(*rules: dict[str, str]) -> dict[str, Any]:
+    """The schema extension that carries CEL rules to the CRD."""
+    return {"x-kubernetes-validations": list(rules)}

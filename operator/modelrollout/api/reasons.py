@@ -1,0 +1,225 @@
+"""Every reason that a condition, an event or a column can show, with its cause and its cure.
+
+The reference page is generated from this table, so a reason cannot exist without an explanation.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .base import Enum
+
+
+class Explanation(NamedTuple):
+    """Why a reason appears and what to do."""
+
+    cause: str
+    cure: str
+
+
+class Reason(Enum):
+    """One CamelCase word: why things are as they are."""
+
+    # Steady
+    SERVING = "Serving"
+    SCALED_TO_ZERO = "ScaledToZero"
+    # A rollout that runs as planned
+    CREATING = "Creating"
+    MODEL_LOADING = "ModelLoading"
+    WARMING_UP = "WarmingUp"
+    SCALING_UP = "ScalingUp"
+    ROUTE_PENDING = "RoutePending"
+    ANALYSIS_PASSING = "AnalysisPassing"
+    COLLECTING_DATA = "CollectingData"
+    HOLDING = "Holding"
+    UNJUDGED = "Unjudged"
+    PROMOTING = "Promoting"
+    RETURNING = "Returning"
+    QUEUED = "Queued"
+    # Waiting for somebody or something
+    APPROVAL_REQUIRED = "ApprovalRequired"
+    PAUSED_BY_SPEC = "PausedBySpec"
+    PAUSED_BY_COMMAND = "PausedByCommand"
+    METRIC_BREACHED = "MetricBreached"
+    NOT_ENOUGH_EVIDENCE = "NotEnoughEvidence"
+    STABLE_UNAVAILABLE = "StableUnavailable"
+    CANDIDATE_UNREADY = "CandidateUnready"
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
+    TRAFFIC_MISMATCH = "TrafficMismatch"
+    METRICS_UNAVAILABLE = "MetricsUnavailable"
+    METRICS_MISSING = "MetricsMissing"
+    NO_METRICS_PROVIDER = "NoMetricsProvider"
+    # Taken back
+    ERROR_RATE_WORSE = "ErrorRateWorse"
+    ERROR_RATE_TOO_HIGH = "ErrorRateTooHigh"
+    LATENCY_WORSE = "LatencyWorse"
+    LATENCY_TOO_HIGH = "LatencyTooHigh"
+    METRIC_WORSE = "MetricWorse"
+    METRIC_OUT_OF_RANGE = "MetricOutOfRange"
+    CANDIDATE_UNSTABLE = "CandidateUnstable"
+    MODEL_LOAD_FAILED = "ModelLoadFailed"
+    INCONCLUSIVE = "Inconclusive"
+    ABORTED = "Aborted"
+    UNDONE = "Undone"
+    REJECTED = "Rejected"
+    # Something has to be changed by a person
+    INVALID_SPEC = "InvalidSpec"
+    FOREIGN_OBJECT = "ForeignObject"
+    NAME_TAKEN = "NameTaken"
+    GATEWAY_MISSING = "GatewayMissing"
+    REFUSED_BY_SERVER = "RefusedByServer"
+    RECORD_LOST = "RecordLost"
+    # What happened (events, timeline)
+    CANDIDATE_CREATED = "CandidateCreated"
+    WEIGHT_CHANGED = "WeightChanged"
+    STEP_COMPLETED = "StepCompleted"
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"
+    FIRST_VERSION = "FirstVersion"
+    WAY_BACK = "WayBack"
+    ADOPTED = "Adopted"
+    RETRIED = "Retried"
+    APPROVED = "Approved"
+    PAUSED = "Paused"
+    RESUMED = "Resumed"
+    COMMAND_REFUSED = "CommandRefused"
+    SCALED_DOWN = "ScaledDown"
+    DRIFT_CORRECTED = "DriftCorrected"
+    PROMOTED_BY_COMMAND = "PromotedByCommand"
+
+
+EXPLANATIONS: dict[Reason, Explanation] = {
+    Reason.SERVING: Explanation("The desired version carries all traffic.", "Nothing to do."),
+    Reason.SCALED_TO_ZERO: Explanation("`spec.replicas` is 0.", "Raise `spec.replicas` to serve again."),
+    Reason.CREATING: Explanation("Objects of a new revision are being created.", "Nothing to do."),
+    Reason.MODEL_LOADING: Explanation(
+        "The candidate's pods are not ready yet.", "Wait; `rollout.loadDeadline` bounds it."
+    ),
+    Reason.WARMING_UP: Explanation("The candidate is ready; its readiness is being confirmed.", "Nothing to do."),
+    Reason.SCALING_UP: Explanation(
+        "The next weight needs more ready pods than there are.", "Wait, or see why pods do not become ready."
+    ),
+    Reason.ROUTE_PENDING: Explanation("The router has not applied the recorded weight yet.", "Nothing to do."),
+    Reason.ANALYSIS_PASSING: Explanation("The step is held and its metrics are sound.", "Nothing to do."),
+    Reason.COLLECTING_DATA: Explanation(
+        "A metric has not seen its minimum sample in this step.", "Wait for traffic, or lower `minimumSampleSize`."
+    ),
+    Reason.HOLDING: Explanation("The step's hold is not over.", "Nothing to do."),
+    Reason.UNJUDGED: Explanation(
+        "`analysis.mode` is None: the rollout advances by time only.", "Name metrics to have it judged."
+    ),
+    Reason.PROMOTING: Explanation("The candidate is becoming stable.", "Nothing to do."),
+    Reason.RETURNING: Explanation("Traffic goes back to a version that served before.", "Nothing to do."),
+    Reason.QUEUED: Explanation(
+        "`rollout.whenSuperseded` is Finish and a rollout is under way.", "Wait, or abort the rollout."
+    ),
+    Reason.APPROVAL_REQUIRED: Explanation("The step ends by approval.", "`kubectl modelrollout approve NAME`."),
+    Reason.PAUSED_BY_SPEC: Explanation("`spec.rollout.paused` is true.", "Set it to false."),
+    Reason.PAUSED_BY_COMMAND: Explanation("Somebody paused the rollout.", "`kubectl modelrollout resume NAME`."),
+    Reason.METRIC_BREACHED: Explanation(
+        "A metric whose `onBreach` is Pause failed.", "Look at the metric; approve the step or abort."
+    ),
+    Reason.NOT_ENOUGH_EVIDENCE: Explanation(
+        "The step lacked evidence at its `maxDuration`.", "Approve it, abort it, or send more traffic."
+    ),
+    Reason.STABLE_UNAVAILABLE: Explanation(
+        "Stable has unready pods; no weight is pushed onto the candidate.",
+        "Repair stable, or `kubectl modelrollout promote NAME`.",
+    ),
+    Reason.CANDIDATE_UNREADY: Explanation(
+        "The candidate has too few ready pods.", "See its pods; `rollout.unavailableDeadline` bounds it."
+    ),
+    Reason.ROUTE_NOT_ACCEPTED: Explanation(
+        "The router does not accept the route.", "Read the route's status; check `traffic.gateway.parentRefs`."
+    ),
+    Reason.TRAFFIC_MISMATCH: Explanation(
+        "The measured share of requests differs from the weight for long.", "Check for callers that bypass the router."
+    ),
+    Reason.METRICS_UNAVAILABLE: Explanation(
+        "The metrics provider does not answer.", "Nothing changes until it does; missed windows are read back."
+    ),
+    Reason.METRICS_MISSING: Explanation(
+        "The candidate has traffic but its series do not exist.",
+        "Expose /metrics, name the router's counters, or set `analysis.mode: None`.",
+    ),
+    Reason.NO_METRICS_PROVIDER: Explanation(
+        "No provider of that name is set up.", "Ask the administrator, name another one, or set `analysis.mode: None`."
+    ),
+    Reason.ERROR_RATE_WORSE: Explanation(
+        "The candidate's error rate is worse than stable's.", "Fix the model and apply a new version."
+    ),
+    Reason.ERROR_RATE_TOO_HIGH: Explanation(
+        "The candidate's error rate exceeds `limit`.", "Fix the model and apply a new version."
+    ),
+    Reason.LATENCY_WORSE: Explanation("The candidate is slower than stable.", "Fix the model and apply a new version."),
+    Reason.LATENCY_TOO_HIGH: Explanation(
+        "Too many of the candidate's requests are slower than the threshold.", "Fix the model and apply a new version."
+    ),
+    Reason.METRIC_WORSE: Explanation(
+        "A metric of the candidate is worse than stable's.", "Fix the model and apply a new version."
+    ),
+    Reason.METRIC_OUT_OF_RANGE: Explanation(
+        "A metric of the candidate is outside its objective.", "Fix the model and apply a new version."
+    ),
+    Reason.CANDIDATE_UNSTABLE: Explanation(
+        "The candidate's containers restarted 3 times within a step, or it stayed unready.",
+        "Read its logs; one pod is kept for `rollout.keepFailed`.",
+    ),
+    Reason.MODEL_LOAD_FAILED: Explanation(
+        "The candidate was not ready within `rollout.loadDeadline`.",
+        "Read its logs; fix the model or raise the deadline.",
+    ),
+    Reason.INCONCLUSIVE: Explanation(
+        "The step lacked evidence and `analysis.onInconclusive` is Rollback.", "Send more traffic or hold longer."
+    ),
+    Reason.ABORTED: Explanation(
+        "Somebody aborted the rollout.", "Apply a new version or `kubectl modelrollout retry NAME`."
+    ),
+    Reason.UNDONE: Explanation(
+        "Somebody went back to the version before.", "Apply a new version or `kubectl modelrollout retry NAME`."
+    ),
+    Reason.REJECTED: Explanation(
+        "The spec asks for a revision that was taken back.",
+        "Revert the spec, apply a newer version, or raise `spec.rollout.attempt`.",
+    ),
+    Reason.INVALID_SPEC: Explanation("The spec cannot be carried out.", "Change the field that the message names."),
+    Reason.FOREIGN_OBJECT: Explanation(
+        "An object of the needed name exists and is not ours.", "Delete or rename it, or rename the ModelDeployment."
+    ),
+    Reason.NAME_TAKEN: Explanation("The name of the entry Service is taken.", "Set `spec.service.name`."),
+    Reason.GATEWAY_MISSING: Explanation(
+        "The cluster has no Gateway API, or the Gateway does not exist.",
+        "Install it, or correct `traffic.gateway.parentRefs`.",
+    ),
+    Reason.REFUSED_BY_SERVER: Explanation(
+        "The API server refused an object (quota, admission, validation).", "Read the message; it is the server's."
+    ),
+    Reason.RECORD_LOST: Explanation(
+        "A ControllerRevision that a revision was made from is gone.",
+        "Apply a new version; running pods are left alone.",
+    ),
+    Reason.CANDIDATE_CREATED: Explanation("A rollout began.", "Nothing to do."),
+    Reason.WEIGHT_CHANGED: Explanation("A weight was recorded.", "Nothing to do."),
+    Reason.STEP_COMPLETED: Explanation("A step ended.", "Nothing to do."),
+    Reason.PROMOTED: Explanation("The candidate became stable.", "Nothing to do."),
+    Reason.ROLLED_BACK: Explanation("The candidate was taken back.", "Read the message for why."),
+    Reason.SUPERSEDED: Explanation("The spec asks for something else now.", "Nothing to do."),
+    Reason.FIRST_VERSION: Explanation("There is no stable version to compare with.", "Nothing to do."),
+    Reason.WAY_BACK: Explanation("The spec asks for a version that is still warm.", "Nothing to do."),
+    Reason.ADOPTED: Explanation(
+        "Status was lost; the state was read from the cluster.", "Check that the right version is stable."
+    ),
+    Reason.RETRIED: Explanation("A rejected revision is tried again from its first step.", "Nothing to do."),
+    Reason.APPROVED: Explanation("Somebody approved a step.", "Nothing to do."),
+    Reason.PAUSED: Explanation("Somebody paused the rollout.", "`kubectl modelrollout resume NAME`."),
+    Reason.RESUMED: Explanation("Somebody resumed the rollout.", "Nothing to do."),
+    Reason.COMMAND_REFUSED: Explanation("A command did not fit the state.", "Read its message."),
+    Reason.SCALED_DOWN: Explanation("A version that is no longer needed was scaled down.", "Nothing to do."),
+    Reason.DRIFT_CORRECTED: Explanation(
+        "Values that somebody else changed were put back.", "Change the ModelDeployment instead."
+    ),
+    Reason.PROMOTED_BY_COMMAND: Explanation(
+        "Somebody promoted the candidate without the remaining steps.", "Nothing to do."
+    ),
+}

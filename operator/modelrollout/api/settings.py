@@ -1,0 +1,204 @@
+"""What an administrator sets: providers, runtime presets, limits, leadership.
+
+A ModelDeployment can only *name* a provider or a preset; addresses and credentials stand here alone, so nobody who may write a
+ModelDeployment can make the operator send a request to an address of their choosing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, HttpUrl
+
+from .analysis import Metric, Selector
+from .base import Enum, Model
+from .scalars import Duration
+
+
+class Scheme(Enum):
+    """How a provider is asked to authenticate us."""
+
+    NONE = "None"
+    BEARER = "Bearer"
+    BASIC = "Basic"
+
+
+class Auth(Model):
+    """Credentials, always from mounted files, so that rotation needs no restart and no Secret is read through the API."""
+
+    scheme: Scheme = Scheme.NONE
+    """None, Bearer or Basic."""
+    token_file: str | None = None
+    """Bearer: file with the token."""
+    username_file: str | None = None
+    """Basic: file with the user name."""
+    password_file: str | None = None
+    """Basic: file with the password."""
+
+
+class Tls(Model):
+    """Transport security towards a provider."""
+
+    ca_file: str | None = None
+    """CA bundle; default: the system's."""
+    insecure_skip_verify: bool = False
+    """Accept any certificate. For tests only."""
+
+
+class TargetLabels(Model):
+    """Names of the target labels that tell pods apart in this Prometheus."""
+
+    namespace: str = "namespace"
+    pod: str = "pod"
+
+
+class Provider(Model):
+    """A Prometheus, or something that speaks its query API."""
+
+    name: str = "default"
+    """What a ModelDeployment calls it."""
+    url: HttpUrl
+    """Base address."""
+    auth: Auth = Auth()
+    tls: Tls = Tls()
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Extra headers, such as X-Scope-OrgID."""
+    timeout: Duration = Duration("10s")
+    """For one query."""
+    labels: TargetLabels = TargetLabels()
+    max_url_length: Annotated[int, Field(ge=500, le=100_000)] = 6000
+    """Longer queries are split."""
+
+
+class Probe(Model):
+    """Defaults of a probe."""
+
+    path: str = "/health"
+    initial_delay_seconds: int = 0
+    period_seconds: int = 10
+    failure_threshold: int = 3
+    timeout_seconds: int = 2
+
+
+class RequestSeries(Model):
+    """The series of a runtime that count requests and their latency."""
+
+    requests: Selector
+    """Counter of requests."""
+    status_label: str = "status"
+    """Label with the HTTP status code, in full (`503`) or as a class (`5xx`)."""
+    path_label: str | None = None
+    """Label with the path or handler, if there is one; needed for `excludePaths`."""
+    exclude_paths: tuple[str, ...] = ()
+    """Paths of probes and scrapes: never counted."""
+    latency: Selector | None = None
+    """Histogram of latency, without the suffix `_bucket`."""
+    latency_unit: Annotated[float, Field(gt=0)] = 1.0
+    """Seconds per unit of the histogram (0.001 for milliseconds)."""
+
+
+class RuntimePreset(Model):
+    """Ports, probes and metric series of a kind of model server."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=63)]
+    """What `server.runtime` calls it."""
+    port: int | None = None
+    """Port on which it serves."""
+    metrics_port: int | None = None
+    """Port of /metrics; default: the serving port."""
+    metrics_path: str | None = "/metrics"
+    """Path of the metrics; absent: none."""
+    startup: Probe | None = None
+    """For slow loads: until it succeeds once, the other probes rest."""
+    readiness: Probe | None = None
+    liveness: Probe | None = None
+    series: RequestSeries | None = None
+    """What it counts; absent: metrics must be named as `ratio` or `query`."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment that it needs."""
+    metrics: tuple[Metric, ...] = ()
+    """What is judged when a ModelDeployment names no metrics."""
+
+
+class PodSecurity(Model):
+    """What pod templates may ask for beyond the allow-list."""
+
+    allow_host_network: bool = False
+    allow_host_namespaces: bool = False
+    allow_host_path: bool = False
+    allow_privileged: bool = False
+    default_security_context: bool = True
+    """Give pods that name none a restricted security context where it cannot hurt (seccomp RuntimeDefault, no privilege escalation)."""
+
+
+class Leadership(Model):
+    """The Lease by which one operator leads."""
+
+    enabled: bool = True
+    name: str = "modelrollout"
+    namespace: str | None = None
+    """Default: the namespace of the pod."""
+    duration: Duration = Duration("15s")
+    renew_deadline: Duration = Duration("10s")
+    retry_period: Duration = Duration("2s")
+
+
+class Logging(Model):
+    """How the operator logs."""
+
+    format: Annotated[str, Field(pattern="^(json|text|auto)$")] = "auto"
+    level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+
+
+class Settings(Model):
+    """All settings of the operator. File (YAML), then environment, then flags; the later wins."""
+
+    providers: tuple[Provider, ...] = ()
+    runtimes: tuple[RuntimePreset, ...] = ()
+    """Presets beside the built-in ones; one of the same name replaces it."""
+    pod_security: PodSecurity = PodSecurity()
+    leadership: Leadership = Leadership()
+    logging: Logging = Logging()
+    namespaces: tuple[str, ...] = ()
+    """Watch these only; empty: all."""
+    selector: str | None = None
+    """Watch only ModelDeployments with these labels."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 8
+    """Rollouts that are reconciled side by side."""
+    evaluation_delay: Duration = Duration("5s")
+    """Prometheus is asked for a time this far in the past, so that an answer is final."""
+    default_interval: Duration = Duration("15s")
+    """Window length where a ModelDeployment names none."""
+    minimum_interval: Duration = Duration("1s")
+    """Shorter intervals are raised to this."""
+    settle: Duration = Duration("2s")
+    """A weight counts as applied this long after the router accepted it."""
+    drain: Duration = Duration("5s")
+    """From the weight going away to the first pod going away."""
+    pre_stop: Duration = Duration("5s")
+    """A pod that ends goes on serving for so long."""
+    ready_for: Duration = Duration("5s")
+    """A revision counts as ready after so long without a break."""
+    checkpoints_per_second: Annotated[float, Field(gt=0)] = 5.0
+    """Status writes that only save progress, over all rollouts."""
+    checkpoint_every: Duration = Duration("5m")
+    """Each rollout's progress is saved at least so often."""
+    relist_every: Duration = Duration("10m")
+    """Full lists that find what a broken watch lost."""
+    request_timeout: Duration = Duration("10s")
+    """For one request to the API server."""
+    health_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Liveness; 0 is off."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
+    """The operator's own metrics; 0 is off."""
+    metrics_address: str = "0.0.0.0"  # noqa: S104  scraped from other pods; a NetworkPolicy of the chart narrows it
+    """Address on which health and metrics listen."""
+
+    def provider(self, name: str) -> Provider | None:
+        """The provider of that name."""
+        return next((provider for provider in self.providers if provider.name == name), None)
+
+
+def settings_schema() -> dict[str, Any]:
+    """JSON schema of the settings file, for the chart and the reference."""
+    return Settings.model_json_schema(by_alias=True)

@@ -1,0 +1,331 @@
+"""`ModelDeployment.spec`: what a team asks for.
+
+Fields are optional wherever a default depends on another field; the resolved values stand in the plan (`rollout/plan.py`) and
+are shown in status. Rules that the API server can check at `kubectl apply` are CEL; the same are checked here, because a spec
+may have been admitted under an older CRD.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from .analysis import Analysis
+from .base import Enum, Model, rule, validations
+from .scalars import Duration, Weight
+
+DnsLabel = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+Hostname = Annotated[
+    str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", max_length=253)
+]
+Opaque = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+Port = Annotated[int, Field(ge=1, le=65535)]
+NAME_LIMIT = 36
+LIST_MAP = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+
+
+class ModelInfo(Model):
+    """Which model is served; given to the server as MODEL_NAME, MODEL_URI and MODEL_FORMAT."""
+
+    name: Annotated[str, Field(max_length=63, min_length=1)] | None = None
+    """Name of the model. Default: the resource's name."""
+    uri: Annotated[str, Field(max_length=1024, min_length=1)] | None = None
+    """Where the server finds the model."""
+    format: Annotated[str, Field(max_length=63, min_length=1)] | None = None
+    """Such as sklearn or onnx."""
+
+
+class Server(Model):
+    """Short form of the container `server`."""
+
+    runtime: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=63)] | None = None
+    """Preset of ports, probes and metric series. Default: FastAPI. Custom assumes nothing."""
+    image: Annotated[str, Field(max_length=512, min_length=1)] | None = None
+    """Image of the model server."""
+    port: Port | None = None
+    """Port on which it serves. Default: the preset's."""
+    command: Annotated[list[Annotated[str, Field(max_length=4096)]], Field(max_length=64)] | None = None
+    """Replaces the image's entry point."""
+    args: Annotated[list[Annotated[str, Field(max_length=4096)]], Field(max_length=128)] | None = None
+    """Arguments."""
+    env: Annotated[list[Annotated[dict[str, Any], Field(json_schema_extra=Opaque)]], Field(max_length=200)] | None = (
+        None
+    )
+    """Environment, as in a container."""
+    resources: Annotated[dict[str, Any], Field(json_schema_extra=Opaque)] | None = None
+    """Requests and limits, as in a container."""
+
+
+class Template(Model):
+    """An ordinary pod template, merged by container name over the short form."""
+
+    metadata: Annotated[dict[str, Any], Field(json_schema_extra=Opaque)] | None = None
+    """Labels and annotations of the pods."""
+    spec: Annotated[dict[str, Any], Field(json_schema_extra=Opaque)] | None = None
+    """Pod fields; which ones are allowed is listed in the reference."""
+
+
+class Autoscaling(
+    Model,
+    json_schema_extra=validations(
+        rule("self.minReplicas <= self.maxReplicas", "minReplicas must not exceed maxReplicas")
+    ),
+):
+    """A HorizontalPodAutoscaler for each serving revision."""
+
+    min_replicas: Annotated[int, Field(ge=1, le=10_000)]
+    """Fewest pods of stable."""
+    max_replicas: Annotated[int, Field(ge=1, le=10_000)]
+    """Most pods."""
+    metrics: (
+        Annotated[list[Annotated[dict[str, Any], Field(json_schema_extra=Opaque)]], Field(max_length=10)] | None
+    ) = None
+    """As in a HorizontalPodAutoscaler v2. Default: 80 % of the CPU requests."""
+    behavior: Annotated[dict[str, Any], Field(json_schema_extra=Opaque)] | None = None
+    """As in a HorizontalPodAutoscaler v2."""
+
+
+class ServiceType(Enum):
+    """Type of the entry Service."""
+
+    CLUSTER_IP = "ClusterIP"
+    NODE_PORT = "NodePort"
+    LOAD_BALANCER = "LoadBalancer"
+
+
+class ServicePort(Model):
+    """A port of the entry Service."""
+
+    name: DnsLabel
+    """Name of the port."""
+    port: Port
+    """Port of the Service."""
+    target_port: Port | None = None
+    """Port of the pods. Default: the server's."""
+    app_protocol: Annotated[str, Field(max_length=63)] | None = None
+    """Such as kubernetes.io/h2c."""
+
+
+class EntryService(Model):
+    """The Service that in-cluster callers use; its address never changes."""
+
+    name: DnsLabel | None = None
+    """Default: the resource's name."""
+    type: ServiceType | None = None
+    """Default: ClusterIP."""
+    ports: Annotated[list[ServicePort], Field(max_length=10, min_length=1, json_schema_extra=LIST_MAP)] | None = None
+    """Default: port 80, named http, to the server's port."""
+    annotations: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=50)] | None = None
+    """Annotations of the Service, for load balancers."""
+
+
+class ParentRef(Model):
+    """The Gateway (or, in a mesh, Service) that the route attaches to."""
+
+    name: Annotated[str, Field(max_length=253, min_length=1)]
+    """Name of the Gateway."""
+    namespace: Annotated[str, Field(max_length=63, min_length=1)] | None = None
+    """Its namespace. Default: the resource's."""
+    section_name: Annotated[str, Field(max_length=253, min_length=1)] | None = None
+    """One listener of it."""
+    port: Port | None = None
+    """One port of it."""
+    kind: Annotated[str, Field(pattern=r"^(Gateway|Service)$", max_length=16)] | None = None
+    """Gateway (the default), or Service in a mesh."""
+
+
+class Gateway(Model):
+    """Traffic by a Gateway API HTTPRoute, which the operator owns."""
+
+    parent_refs: Annotated[list[ParentRef], Field(max_length=8, min_length=1)]
+    """The Gateways that the route attaches to."""
+    hostnames: Annotated[list[Hostname], Field(max_length=16)] | None = None
+    """Host names that it answers."""
+    path_prefix: Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=1024)] | None = None
+    """Requests below this path. Default: `/`."""
+    rewrite_prefix: Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=1024)] | None = None
+    """What replaces the prefix before the server sees it."""
+    timeout: Duration | None = None
+    """Longest time for a request."""
+
+
+class Coarse(Enum):
+    """Whether steps finer than the replica ratio are accepted."""
+
+    REFUSE = "Refuse"
+    ACCEPT = "Accept"
+
+
+class ServiceRouter(Model):
+    """Traffic by the ratio of pods behind the entry Service."""
+
+    coarse: Coarse | None = None
+    """Accept: steps finer than the pods allow are carried out as near as possible and shown as effectiveWeight. Default: Refuse."""
+
+
+class Traffic(
+    Model,
+    json_schema_extra=validations(
+        rule("!(has(self.gateway) && has(self.service))", "name exactly one router, found gateway and service")
+    ),
+):
+    """How traffic reaches the versions; without it, by the ratio of pods behind the entry Service."""
+
+    gateway: Gateway | None = None
+    """Gateway API."""
+    service: ServiceRouter | None = None
+    """Replica ratio behind the entry Service, on any cluster."""
+
+    @model_validator(mode="after")
+    def _one_router(self) -> Self:
+        if self.gateway is not None and self.service is not None:
+            raise ValueError("name exactly one router, found gateway and service")
+        return self
+
+
+class Strategy(Enum):
+    """The default list of steps and a few names."""
+
+    CANARY = "Canary"
+
+
+class Advance(Enum):
+    """How a step ends."""
+
+    AUTOMATIC = "Automatic"
+    APPROVAL = "Approval"
+
+
+class CandidateReplicas(Enum):
+    """How many pods a candidate runs below 100 %."""
+
+    PROPORTIONAL = "Proportional"
+    FULL = "Full"
+
+
+class WhenSuperseded(Enum):
+    """What a new spec does to a rollout that is under way."""
+
+    REPLACE = "Replace"
+    FINISH = "Finish"
+
+
+class ReadyWhen(Enum):
+    """When the condition Ready is true."""
+
+    PROMOTED = "Promoted"
+    SERVING = "Serving"
+
+
+class Step(Model):
+    """One step: a share of traffic, held for a time, and how it ends."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=32)] | None = None
+    """Unique name. Default: weight-<n>."""
+    weight: Weight
+    """Share of traffic for the candidate, in percent: an integer, or a string of at most two decimals."""
+    hold: Duration | None = None
+    """How much covered time the step needs. Default 0s."""
+    max_duration: Duration | None = None
+    """A step that lacks evidence by then follows analysis.onInconclusive. Default: three times the hold, at least 1h."""
+    advance: Advance | None = None
+    """Automatic (the default), or Approval: the step ends only when somebody approves."""
+
+
+_PERCENT = "(type(s.weight) == int ? double(s.weight) : double(string(s.weight).replace('%', '')))"
+_STEP_RULES = [
+    rule(
+        f"self.map(s, {_PERCENT}).isSorted()",
+        "weights must not fall from one step to the next",
+        message_expression="'weights must not fall from one step to the next, found ' + self.map(s, string(s.weight)).join(', ')",
+    ),
+    rule(
+        "self.all(s, !has(s.name) || self.exists_one(o, has(o.name) && o.name == s.name))",
+        "names of steps must be unique",
+    ),
+]
+
+
+class Rollout(Model):
+    """How a new version gets its traffic."""
+
+    strategy: Strategy | None = None
+    """Default: Canary."""
+    steps: (
+        Annotated[list[Step], Field(max_length=30, min_length=1, json_schema_extra=validations(*_STEP_RULES))] | None
+    ) = None
+    """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %."""
+    load_deadline: Duration | None = None
+    """The candidate must be ready by then, model download and load included. Default 15m."""
+    unavailable_deadline: Duration | None = None
+    """A candidate with traffic that is unready for so long has failed. Default 2m."""
+    scale_down_delay: Duration | None = None
+    """How long the former stable stays warm after the last step. Default 15m."""
+    keep_failed: Duration | None = None
+    """How long one pod of a rejected candidate stays for its logs. Default 10m."""
+    candidate_replicas: CandidateReplicas | None = None
+    """Proportional to the weight (the default), or Full."""
+    when_superseded: WhenSuperseded | None = None
+    """What a new spec does to a rollout under way: Replace it (the default), or let it Finish."""
+    ready_when: ReadyWhen | None = None
+    """Ready is true when the desired version is Promoted (the default), or while it is Serving as planned."""
+    paused: bool | None = None
+    """True holds the rollout where it is; rollbacks still happen."""
+    attempt: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """Raise it to try a rejected revision again."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        weights = [step.weight for step in self.steps or ()]
+        for index, (before, after) in enumerate(pairwise(weights), start=2):
+            if after < before:
+                raise ValueError(
+                    f"weights must not fall: step {index} ({after.percent}) is below step {index - 1} ({before.percent})"
+                )
+        names = [step.name for step in self.steps or () if step.name]
+        if len(names) != len(set(names)):
+            raise ValueError("names of steps must be unique")
+        return self
+
+
+# CEL cannot look into the opaque pod template, so an image that stands only there is checked by the operator.
+_IMAGE = "(has(self.server) && has(self.server.image)) || has(self.template)"
+
+
+class ModelDeploymentSpec(
+    Model,
+    json_schema_extra=validations(
+        rule("!(has(self.replicas) && has(self.autoscaling))", "name either replicas or autoscaling, not both"),
+        rule(_IMAGE, "an image is needed: set server.image"),
+    ),
+):
+    """What a team asks for: which version of a model, how it runs, how it gets traffic and how it is judged."""
+
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9._+]*[A-Za-z0-9])?$", max_length=63)] | None = None
+    """Name of the version. Default: the image's tag, else its digest's first 8 characters."""
+    model: ModelInfo | None = None
+    """Which model is served."""
+    server: Server | None = None
+    """The model server, in short form."""
+    template: Template | None = None
+    """An ordinary pod template, merged over the short form."""
+    replicas: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    """Pods of the version that carries the traffic. Default 1."""
+    autoscaling: Autoscaling | None = None
+    """Scale by metrics instead."""
+    service: EntryService | None = None
+    """The entry Service."""
+    traffic: Traffic | None = None
+    """How traffic reaches the versions."""
+    rollout: Rollout | None = None
+    """How a new version gets its traffic."""
+    analysis: Analysis | None = None
+    """How a candidate is judged."""
+
+    @model_validator(mode="after")
+    def _replicas_or_autoscaling(self) -> Self:
+        if self.replicas is not None and self.autoscaling is not None:
+            raise ValueError("name either replicas or autoscaling, not both")
+        return self

@@ -1,0 +1,358 @@
+"""`ModelDeployment.status`: the recorded state, and what people see of it.
+
+Status is the operator's memory: it is written **before** the cluster is changed, so that a process that dies between any two
+requests goes on from here. `revisions`, `traffic`, `rollout`, `step`, `metrics`, `rejected`, `commands` and `former` facts are
+that memory; `summary`, `message`, `conditions`, `phase` and `desired` are made from it for people and tools. Lists are bounded
+and texts cut, so that a status stays below 16 kB.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .base import Enum, StatusModel
+from .scalars import Duration, Timestamp, Weight
+
+TIMELINE_LIMIT = 30
+HISTORY_LIMIT = 10
+REJECTED_LIMIT = 10
+COMMANDS_LIMIT = 20
+REVISIONS_LIMIT = 12
+MESSAGE_LIMIT = 1024
+
+Text = Annotated[str, Field(max_length=MESSAGE_LIMIT)]
+Word = Annotated[str, Field(max_length=253)]
+
+
+class Role(Enum):
+    """What a revision is to the rollout."""
+
+    STABLE = "Stable"
+    CANDIDATE = "Candidate"
+    FORMER = "Former"
+
+
+class Phase(Enum):
+    """Where the resource stands, in one word."""
+
+    DEPLOYING = "Deploying"
+    LOADING = "Loading"
+    WARMING_UP = "WarmingUp"
+    PROGRESSING = "Progressing"
+    PAUSED = "Paused"
+    PROMOTING = "Promoting"
+    HEALTHY = "Healthy"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    FAILED = "Failed"
+
+
+class DesiredState(Enum):
+    """What has become of the revision that the spec asks for."""
+
+    RUNNING = "Running"
+    SERVING = "Serving"
+    REJECTED = "Rejected"
+    QUEUED = "Queued"
+    INVALID = "Invalid"
+
+
+class Mode(Enum):
+    """How a candidate gets its traffic."""
+
+    STEPS = "Steps"
+    DIRECT = "Direct"
+    """At once, when its pods are ready at full count: a first version, a way back, or a promotion by hand."""
+
+
+class Verdict(Enum):
+    """What a metric says. Only Fail rolls back; NoData and Error change nothing but the message."""
+
+    PASS = "Pass"  # noqa: S105  a verdict, not a secret
+    CONTINUE = "Continue"
+    FAIL = "Fail"
+    INCONCLUSIVE = "Inconclusive"
+    UNDERPOWERED = "Underpowered"
+    NO_DATA = "NoData"
+    ERROR = "Error"
+    RESTING = "Resting"
+    """It does not speak in this step."""
+
+
+class Outcome(Enum):
+    """How a rollout ended."""
+
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    ABORTED = "Aborted"
+    FAILED = "Failed"
+    SUPERSEDED = "Superseded"
+    UNDONE = "Undone"
+
+
+class RevisionStatus(StatusModel):
+    """One version that exists in the cluster because of this resource."""
+
+    revision: Word
+    """`<version slug>-<hash>`; the Deployment and the Service are `<name>-<revision>`."""
+    version: Word
+    """As written in the spec, or derived from the image."""
+    role: Role
+    """Stable, Candidate or Former."""
+    weight: Weight = Weight(0)
+    """Recorded share of traffic in percent: the intent, written before the route."""
+    effective_weight: Weight | None = None
+    """The share that the router can carry out, where it differs."""
+    replicas: int = 0
+    """Recorded number of pods: the intent, written before the Deployment."""
+    ready_replicas: int = 0
+    """Pods that are ready."""
+    warm_until: Timestamp | None = None
+    """Former: until then it is kept as a way back. Cleared by the write that orders its scale-down."""
+    kept_until: Timestamp | None = None
+    """Rejected: until then one pod is kept for its logs."""
+
+
+class TrafficStatus(StatusModel):
+    """What the router was told and whether it has done it."""
+
+    router: Word | None = None
+    """Gateway or Service."""
+    set_at: Timestamp | None = None
+    """When the weights above were recorded."""
+    applied_at: Timestamp | None = None
+    """When the router was seen to apply them; absent while that is awaited."""
+    tester_header: Word | None = None
+    """Requests with this header `<name>: <value>-<revision>` reach that revision at any weight."""
+    measured: Word | None = None
+    """Share of requests that the candidate was seen to get, in percent."""
+
+
+class Approval(StatusModel):
+    """Who let a step end."""
+
+    by: Word
+    at: Timestamp
+
+
+class RolloutStatus(StatusModel):
+    """The rollout under way; absent when no candidate is."""
+
+    revision: Word
+    """The candidate."""
+    attempt: int = 0
+    """Counts retries of the revision."""
+    mode: Mode = Mode.STEPS
+    """Steps, or Direct."""
+    cause: Word = ""
+    """Why Direct: FirstVersion, StableUnavailable, WayBack, Undo or Promoted."""
+    started_at: Timestamp
+    """When the candidate was recorded."""
+    replicas: int
+    """Stable's pod count when the candidate started (R in the capacity rule)."""
+    loaded_at: Timestamp | None = None
+    """When the candidate was first ready."""
+    paused_at: Timestamp | None = None
+    """Set while it is paused, for the message."""
+    restarts_base: int = 0
+    """Container restarts of the candidate's pods before the step began."""
+    unready_since: Timestamp | None = None
+    """Since when a candidate with traffic has not been ready."""
+
+
+class StepStatus(StatusModel):
+    """The step under way."""
+
+    name: Word
+    """Name in the plan; empty before the first step."""
+    index: int
+    """From 1; 0 before the first weight."""
+    total: int
+    """Number of steps in the plan."""
+    started_at: Timestamp
+    """When the step began."""
+    applied_at: Timestamp | None = None
+    """When its weight was seen applied. Only windows wholly after it count."""
+    covered: Duration | None = None
+    """Time in which the route was as intended and gating metrics had answers."""
+    covered_through: Timestamp | None = None
+    """Until when `covered` has been counted."""
+    advance_at: Timestamp | None = None
+    """Earliest end of the step if nothing gets in the way."""
+    approval: Approval | None = None
+    """Who approved the step's end."""
+    inconclusive: bool | None = None
+    """The step lacked evidence at its maxDuration and waits for a person."""
+
+
+class MetricStatus(StatusModel):
+    """What a metric has seen and says."""
+
+    name: Word
+    verdict: Verdict = Verdict.CONTINUE
+    reason: Word | None = None
+    """One CamelCase word."""
+    message: Text | None = None
+    """One sentence."""
+    candidate: Word | None = None
+    """The candidate's rate or number."""
+    stable: Word | None = None
+    """Stable's rate or number."""
+    ratio: Word | None = None
+    """Candidate against stable."""
+    limit: Word | None = None
+    """The absolute objective in force."""
+    effective_threshold: Word | None = None
+    """The histogram bound that is used."""
+    requests: int = 0
+    """The candidate's requests in the step."""
+    stable_requests: int = 0
+    """Stable's requests in the step."""
+    errors: int = 0
+    """The candidate's bad events in the step."""
+    stable_errors: int = 0
+    """Stable's bad events in the step."""
+    checks: Annotated[str, Field(max_length=100)] | None = None
+    """The last checks, oldest first: `.` passed, `F` failed."""
+    through: Timestamp | None = None
+    """End of the last window that was counted."""
+    answered_at: Timestamp | None = None
+    """End of the last window that had an answer."""
+    definition: Word | None = None
+    """Hash of the metric's definition; another one starts afresh."""
+
+
+class Rejection(StatusModel):
+    """A revision that was taken back. It stays so until it is retried."""
+
+    revision: Word
+    version: Word
+    attempt: int = 0
+    """The `spec.rollout.attempt` that was in force: a higher one revives it."""
+    at: Timestamp
+    reason: Word
+    message: Text
+
+
+class TimelineEntry(StatusModel):
+    """One weight that was set."""
+
+    at: Timestamp
+    revision: Word
+    weight: Weight
+    reason: Word
+
+
+class HistoryEntry(StatusModel):
+    """One rollout that has ended."""
+
+    revision: Word
+    version: Word
+    outcome: Outcome
+    started_at: Timestamp
+    ended_at: Timestamp
+    reason: Word = ""
+    message: Text = ""
+
+
+class CommandOutcome(Enum):
+    """What became of a command."""
+
+    ACCEPTED = "Accepted"
+    REFUSED = "Refused"
+
+
+class TakenCommand(StatusModel):
+    """A command that was taken, recorded in the same write as its effect."""
+
+    uid: Word
+    name: Word
+    action: Word
+    by: Word = ""
+    outcome: CommandOutcome
+    message: Text = ""
+    at: Timestamp
+
+
+class Desired(StatusModel):
+    """What the spec asks for."""
+
+    revision: Word | None = None
+    version: Word | None = None
+    state: DesiredState
+
+
+class Summary(StatusModel):
+    """Texts for the columns of `kubectl get`."""
+
+    stable: Word = ""
+    candidate: Word = ""
+    weight: Word = ""
+    step: Word = ""
+    ready: Word = ""
+    reason: Word = ""
+
+
+class Condition(StatusModel):
+    """An ordinary Kubernetes condition."""
+
+    type: Word
+    status: Annotated[str, Field(pattern="^(True|False|Unknown)$", max_length=7)]
+    reason: Annotated[str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=128)]
+    message: Annotated[str, Field(max_length=4096)] = ""
+    observed_generation: int | None = None
+    last_transition_time: Timestamp
+
+
+_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+_BY_REVISION = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["revision"]}
+_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+
+
+class ModelDeploymentStatus(StatusModel):
+    """The recorded state of a ModelDeployment, and what people see of it."""
+
+    observed_generation: int = 0
+    """The generation of the spec that this status speaks of."""
+    phase: Phase | None = None
+    """Where it stands, in one word."""
+    message: Text = ""
+    """One sentence for a person: what is, why, what comes next and when."""
+    summary: Summary = Summary()
+    """Texts for the columns of `kubectl get`."""
+    desired: Desired | None = None
+    """What the spec asks for and what has become of it."""
+    plan: Word | None = None
+    """The ControllerRevision with the last accepted rollout and analysis settings."""
+    revisions: Annotated[
+        tuple[RevisionStatus, ...], Field(max_length=REVISIONS_LIMIT, json_schema_extra=_BY_REVISION)
+    ] = ()
+    """The versions that exist, with their role and share."""
+    traffic: TrafficStatus = TrafficStatus()
+    """What the router was told and whether it has done it."""
+    rollout: RolloutStatus | None = None
+    """The rollout under way."""
+    step: StepStatus | None = None
+    """The step under way."""
+    metrics: Annotated[tuple[MetricStatus, ...], Field(max_length=10, json_schema_extra=_BY_NAME)] = ()
+    """What each metric has seen and says."""
+    paused: Approval | None = None
+    """Who paused it by command; ended by Resume."""
+    rejected: Annotated[tuple[Rejection, ...], Field(max_length=REJECTED_LIMIT, json_schema_extra=_BY_REVISION)] = ()
+    """Revisions that were taken back."""
+    timeline: Annotated[tuple[TimelineEntry, ...], Field(max_length=TIMELINE_LIMIT)] = ()
+    """Each weight that was set, newest last."""
+    history: Annotated[tuple[HistoryEntry, ...], Field(max_length=HISTORY_LIMIT)] = ()
+    """Rollouts that have ended, newest last."""
+    commands: Annotated[tuple[TakenCommand, ...], Field(max_length=COMMANDS_LIMIT)] = ()
+    """Commands that were taken."""
+    replicas: int = 0
+    """Pods of the revision that carries the traffic, for `scale`."""
+    ready_replicas: int = 0
+    """Ready pods of it."""
+    selector: Annotated[str, Field(max_length=512)] = ""
+    """Label selector of its pods, for `scale`."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=10, json_schema_extra=_BY_TYPE)] = ()
+    """Ready, Reconciling, Stalled, Available, RolloutSucceeded."""

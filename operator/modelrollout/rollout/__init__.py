@@ -1,0 +1,1 @@
+"""Rollout semantics, pure: plans, rules, decisions, weights, capacity, revisions, conditions."""

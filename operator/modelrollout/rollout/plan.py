@@ -1,0 +1,160 @@
+"""The resolved plan: a spec with all defaults filled in, as the decision core reads it.
+
+A plan is made from a *valid* spec and recorded (as written) in a ControllerRevision, so that a rollout under way goes on by the
+last accepted plan while an invalid spec waits to be mended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelrollout.api.analysis import Analysis, Metric, OnInconclusive, StepKind
+from modelrollout.api.scalars import FULL_WEIGHT, Duration, Weight
+from modelrollout.api.settings import Settings
+from modelrollout.api.spec import (
+    Advance,
+    CandidateReplicas,
+    ModelDeploymentSpec,
+    ReadyWhen,
+    Rollout,
+    Step,
+    WhenSuperseded,
+)
+
+HOUR = 3600.0
+DEFAULT_STEPS: tuple[tuple[int, str], ...] = ((1, "1h"), (5, "3h"), (10, "4h"), (25, "16h"), (50, "24h"), (100, "0s"))
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStep:
+    """One step, resolved. Weight in basis points, times in seconds."""
+
+    name: str
+    weight: Weight
+    hold: float
+    max_duration: float
+    approval: bool
+
+    @property
+    def kind(self) -> StepKind:
+        """At 100 % stable has no traffic and the step is a bake."""
+        return StepKind.BAKE if self.weight == FULL_WEIGHT else StepKind.LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the decision core needs of a spec. Times in seconds.
+
+    `steps` always ends with a step at 100 %. `metrics` is empty and `judged` False for `analysis.mode: None`.
+    """
+
+    steps: tuple[PlanStep, ...]
+    replicas: int
+    autoscaled: tuple[int, int] | None = None
+    load_deadline: float = 900.0
+    unavailable_deadline: float = 120.0
+    scale_down_delay: float = 900.0
+    keep_failed: float = 600.0
+    full_candidate: bool = False
+    finish_when_superseded: bool = False
+    ready_when_serving: bool = False
+    paused: bool = False
+    attempt: int = 0
+    judged: bool = True
+    metrics: tuple[Metric, ...] = ()
+    provider: str = "default"
+    interval: float = 15.0
+    warm_up: float = 60.0
+    no_data_deadline: float = HOUR
+    on_inconclusive: OnInconclusive = OnInconclusive.HOLD
+    router: str = "Service"
+    coarse: bool = False
+    written: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """The fields of the spec that the plan was made from, as they are recorded."""
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits that name the record of this plan."""
+        text = json.dumps(self.written, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+PLAN_FIELDS = ("replicas", "autoscaling", "traffic", "service", "rollout", "analysis")
+
+
+def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple[Metric, ...] = ()) -> Plan:
+    """Fill in every default. `preset_metrics` are those of the runtime, used when the spec names none."""
+    rollout, analysis = spec.rollout or Rollout(), spec.analysis or Analysis()
+    written = spec.written()
+    interval = max(_seconds(analysis.interval, settings.default_interval.seconds), settings.minimum_interval.seconds)
+    return Plan(
+        steps=_steps(rollout),
+        replicas=spec.autoscaling.min_replicas if spec.autoscaling else 1 if spec.replicas is None else spec.replicas,
+        autoscaled=(spec.autoscaling.min_replicas, spec.autoscaling.max_replicas) if spec.autoscaling else None,
+        load_deadline=_seconds(rollout.load_deadline, 900),
+        unavailable_deadline=_seconds(rollout.unavailable_deadline, 120),
+        scale_down_delay=_seconds(rollout.scale_down_delay, 900),
+        keep_failed=_seconds(rollout.keep_failed, 600),
+        full_candidate=rollout.candidate_replicas is CandidateReplicas.FULL,
+        finish_when_superseded=rollout.when_superseded is WhenSuperseded.FINISH,
+        ready_when_serving=rollout.ready_when is ReadyWhen.SERVING,
+        paused=bool(rollout.paused),
+        attempt=rollout.attempt or 0,
+        judged=analysis.judged,
+        metrics=_metrics(analysis, preset_metrics),
+        provider=analysis.provider or "default",
+        interval=interval,
+        warm_up=_seconds(analysis.warm_up, 60),
+        no_data_deadline=_seconds(analysis.no_data_deadline, HOUR),
+        on_inconclusive=analysis.on_inconclusive or OnInconclusive.HOLD,
+        router="Gateway" if spec.traffic and spec.traffic.gateway else "Service",
+        coarse=bool(spec.traffic and spec.traffic.service and spec.traffic.service.coarse == "Accept"),
+        written={name: written[name] for name in PLAN_FIELDS if name in written},
+    )
+
+
+def _metrics(analysis: Analysis, preset: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    if not analysis.judged:
+        return ()
+    return preset if analysis.metrics is None else tuple(analysis.metrics)
+
+
+def _steps(rollout: Rollout) -> tuple[PlanStep, ...]:
+    written = rollout.steps or [
+        Step(weight=Weight(percent * 100), hold=Duration(hold)) for percent, hold in DEFAULT_STEPS
+    ]
+    steps = [_step(step) for step in written]
+    if steps[-1].weight < FULL_WEIGHT:
+        steps.append(_step(Step(weight=Weight(FULL_WEIGHT))))
+    return tuple(_named(steps))
+
+
+def _step(step: Step) -> PlanStep:
+    hold = _seconds(step.hold, 0)
+    return PlanStep(
+        name=step.name or f"weight-{step.weight.percent.replace('.', '-')}",
+        weight=step.weight,
+        hold=hold,
+        max_duration=_seconds(step.max_duration, max(3 * hold, HOUR)),
+        approval=step.advance is Advance.APPROVAL,
+    )
+
+
+def _named(steps: list[PlanStep]) -> list[PlanStep]:
+    """Two steps may have one weight (bake in two parts): the later default names get a number."""
+    seen: set[str] = set()
+    named = []
+    for index, step in enumerate(steps, start=1):
+        name = step.name if step.name not in seen else f"{step.name}-{index}"
+        seen.add(name)
+        named.append(
+            step if name == step.name else PlanStep(name, step.weight, step.hold, step.max_duration, step.approval)
+        )
+    return named
+
+
+def _seconds(duration: Duration | None, default: float) -> float:
+    return default if duration is None else duration.seconds

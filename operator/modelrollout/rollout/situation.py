@@ -1,0 +1,154 @@
+"""Everything that a decision may look at, gathered once, frozen.
+
+`Situation` is filled by the controller from the Store, the sampler and the clock; `decide` reads nothing else. So a decision can
+be replayed from a Situation alone, and tests can drive the core through histories that no cluster would show in a year.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelrollout.analysis.window import Window
+from modelrollout.api.command import Action
+from modelrollout.api.status import ModelDeploymentStatus
+
+from .plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the spec asks for: the revision that it names and the version in words."""
+
+    revision: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something cannot be carried out: a CamelCase reason and a sentence that says what to change."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionFacts:
+    """What the cluster shows of one revision's Deployment and pods.
+
+    `exists`: its Deployment is there and ours. `replicas` is its spec, `pods` what its status counts, `ready` the ready ones.
+    `ready_since`: since when this process has seen at least one ready pod without a break (None: none now);
+    `full_since`: since when at least `replicas` were ready. Wall-clock seconds. `restarts`: container restarts over its live
+    pods. `trouble`: why pods are not ready, in words (image pull, crash message, unschedulable).
+    `record`: its ControllerRevision can be read. `order`: creation time of the Deployment, for lost status.
+    """
+
+    exists: bool = False
+    replicas: int = 0
+    pods: int = 0
+    ready: int = 0
+    ready_since: float | None = None
+    full_since: float | None = None
+    restarts: int = 0
+    trouble: str = ""
+    record: bool = True
+    order: float = 0.0
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFacts:
+    """What the router shows.
+
+    `exists`: the owned route is there. `weights`: what it carries, revision → basis points, read from the object (None:
+    unreadable or foreign). `accepted`: the router says that it took this very generation. `problem`: why not, in words.
+    `stamp`: identity of the observed object (uid and resourceVersion). `since`: since when, as seen by this process, it carried
+    these weights and was accepted.
+    """
+
+    exists: bool = False
+    weights: Mapping[str, int] | None = None
+    accepted: bool = False
+    since: float | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandFacts:
+    """One RolloutCommand that has no outcome yet."""
+
+    uid: str
+    name: str
+    action: Action
+    revision: str
+    step: str | None = None
+    by: str = ""
+    reason: str = ""
+    created: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The administrator's times, in seconds."""
+
+    settle: float = 2.0
+    drain: float = 5.0
+    ready_for: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a decision may look at.
+
+    `target`: what the spec asks for, or the Problem with it. `plan`: of the spec if it is valid, else the last accepted one
+    (None: there never was one). `plan_name`: the record that holds it. `elapsed`: monotonic seconds since this process last
+    decided this key (None: it never did), the bound on what a jumping wall clock may claim. `windows`: by metric name, oldest
+    first, those after the step's `appliedAt` that the sampler still has, overlapping what was counted before.
+    `problems`: what stands in the way of acting (foreign object, gateway missing, refusal by the server).
+    `metrics_problem`: the provider cannot be asked at all (unknown name), or the series are missing (preflight).
+    `deleting`: the resource is being deleted.
+    """
+
+    now: float
+    name: str
+    generation: int
+    status: ModelDeploymentStatus
+    target: Target | Problem
+    plan: Plan | None
+    plan_name: str = ""
+    elapsed: float | None = None
+    revisions: Mapping[str, RevisionFacts] = field(default_factory=dict)
+    route: RouteFacts = RouteFacts()
+    commands: tuple[CommandFacts, ...] = ()
+    windows: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    metrics_problem: Problem | None = None
+    timing: Timing = Timing()
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventNote:
+    """An Event to send, best effort."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from a Situation.
+
+    `status` is the whole new status (the intent is in it: `revisions[].weight`, `.replicas`). `wake_at`: when to look again at
+    the latest (wall-clock seconds; None: only on an event). `events`: to send once the status is written. `again`: the state
+    changed, decide again at once after the write. `urgent`: write it before anything else in the queue.
+    `checkpoint`: nothing but progress (evidence, covered time) changed, so the write may wait for its budget.
+    """
+
+    status: ModelDeploymentStatus
+    wake_at: float | None = None
+    events: tuple[EventNote, ...] = ()
+    again: bool = False
+    urgent: bool = False
+    checkpoint: bool = False
