@@ -79,6 +79,25 @@ class Duration(_Text):
         return cls("".join(parts) or "0s")
 
 
+class Span(Duration):
+    """A length of time that was measured: seconds with up to three decimals, such as ``12.5s``."""
+
+    __slots__ = ()
+    pattern = r"^[0-9]{1,10}(\.[0-9]{1,3})?s$"
+    example = "12.5s"
+
+    @property
+    def seconds(self) -> float:
+        """The length in seconds."""
+        return float(self[:-1])
+
+    @classmethod
+    def of(cls, seconds: float) -> Self:
+        """Rounded to milliseconds: 12.5 → ``12.5s``."""
+        text = f"{seconds:.3f}".rstrip("0").rstrip(".")
+        return cls(f"{text}s")
+
+
 class LatencyBound(Duration):
     """A bound of a latency histogram: a duration that may also be given in milliseconds, such as ``250ms``."""
 

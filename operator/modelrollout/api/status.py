@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .base import Enum, StatusModel
-from .scalars import Duration, Timestamp, Weight
+from .scalars import Span, Timestamp, Weight
 
 TIMELINE_LIMIT = 30
 HISTORY_LIMIT = 10
@@ -113,6 +113,8 @@ class RevisionStatus(StatusModel):
     """Former: until then it is kept as a way back. Cleared by the write that orders its scale-down."""
     kept_until: Timestamp | None = None
     """Rejected: until then one pod is kept for its logs."""
+    unready: Span | None = None
+    """Observed time without any ready pod; absent while it has one."""
 
 
 class TrafficStatus(StatusModel):
@@ -137,6 +139,13 @@ class Approval(StatusModel):
     at: Timestamp
 
 
+class Problem(StatusModel):
+    """What stands in the way."""
+
+    reason: Word
+    message: Text
+
+
 class RolloutStatus(StatusModel):
     """The rollout under way; absent when no candidate is."""
 
@@ -154,12 +163,12 @@ class RolloutStatus(StatusModel):
     """Stable's pod count when the candidate started (R in the capacity rule)."""
     loaded_at: Timestamp | None = None
     """When the candidate was first ready."""
-    paused_at: Timestamp | None = None
-    """Set while it is paused, for the message."""
+    loading: Span = Span("0s")
+    """Observed time from the start until the candidate was first ready, for the load deadline."""
     restarts_base: int = 0
     """Container restarts of the candidate's pods before the step began."""
-    unready_since: Timestamp | None = None
-    """Since when a candidate with traffic has not been ready."""
+    blocked: Problem | None = None
+    """Why the candidate stays at weight 0 until the spec changes or it is retried."""
 
 
 class StepStatus(StatusModel):
@@ -175,10 +184,12 @@ class StepStatus(StatusModel):
     """When the step began."""
     applied_at: Timestamp | None = None
     """When its weight was seen applied. Only windows wholly after it count."""
-    covered: Duration | None = None
+    covered: Span = Span("0s")
     """Time in which the route was as intended and gating metrics had answers."""
     covered_through: Timestamp | None = None
-    """Until when `covered` has been counted."""
+    """Grid point until which `covered` has been counted, where metrics gate the step."""
+    spent: Span = Span("0s")
+    """Observed time since the weight was applied, for maxDuration."""
     advance_at: Timestamp | None = None
     """Earliest end of the step if nothing gets in the way."""
     approval: Approval | None = None
@@ -316,6 +327,8 @@ class ModelDeploymentStatus(StatusModel):
 
     observed_generation: int = 0
     """The generation of the spec that this status speaks of."""
+    seen_at: Timestamp | None = None
+    """When the observed times were last counted; absent while nothing is being counted."""
     phase: Phase | None = None
     """Where it stands, in one word."""
     message: Text = ""
