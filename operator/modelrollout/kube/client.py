@@ -88,6 +88,7 @@ class Client(KubeApi):
         timeout: float = 10.0,
         concurrency: int = 32,
         observer: Observer = _nobody,
+        field_manager: str = FIELD_MANAGER,
     ) -> None:
         configuration.retries = None
         self._client = ApiClient(configuration)
@@ -95,6 +96,7 @@ class Client(KubeApi):
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(5.0, timeout))
         self._slots = asyncio.Semaphore(concurrency)
         self._observer = observer
+        self._field_manager = field_manager
         self._warned: set[str] = set()
 
     async def close(self) -> None:
@@ -139,7 +141,7 @@ class Client(KubeApi):
         self, manifest: Json, *, force: bool = False, resource_version: str | None = None, dry_run: bool = False
     ) -> Json:
         ref = ref_of(dict(manifest))
-        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower(), "fieldValidation": "Strict"}
+        query = {"fieldManager": self._field_manager, "force": str(force).lower(), "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
         body = dict(manifest)
@@ -155,12 +157,12 @@ class Client(KubeApi):
         kind, metadata = _kind_of(manifest), manifest["metadata"]
         namespace = metadata.get("namespace", "")
         what = f"{kind.plural} {namespace}/{metadata.get('name') or metadata.get('generateName')}"
-        query = {"fieldManager": FIELD_MANAGER}
+        query = {"fieldManager": self._field_manager}
         return await self._send(_Request("POST", kind, kind.path(namespace), what, query=query, body=manifest))
 
     async def replace(self, manifest: Json) -> Json:
         ref = ref_of(dict(manifest))
-        query = {"fieldManager": FIELD_MANAGER}
+        query = {"fieldManager": self._field_manager}
         return await self._send(_Request("PUT", ref.kind, ref.path, str(ref), query=query, body=manifest))
 
     async def replace_status(self, ref: Ref, status: Json, *, resource_version: str) -> Json:
@@ -173,7 +175,7 @@ class Client(KubeApi):
             "status": status,
         }
         path = ref.kind.path(ref.namespace, ref.name, "status")
-        query = {"fieldManager": FIELD_MANAGER}
+        query = {"fieldManager": self._field_manager}
         return await self._send(_Request("PUT", ref.kind, path, f"{ref} status", query=query, body=body))
 
     async def patch_metadata(
@@ -197,10 +199,21 @@ class Client(KubeApi):
                 ref.kind,
                 ref.path,
                 str(ref),
-                query={"fieldManager": FIELD_MANAGER},
+                query={"fieldManager": self._field_manager},
                 body={"metadata": metadata},
                 content="application/merge-patch+json",
             )
+        )
+
+    async def patch(self, ref: Ref, body: Json) -> Json:
+        """Merge `body` into an object, whatever its version.
+
+        Not part of `KubeApi`: the operator writes what it decided on, and only that. A person's `restart` is such a patch.
+        """
+        query = {"fieldManager": self._field_manager}
+        content = "application/merge-patch+json"
+        return await self._send(
+            _Request("PATCH", ref.kind, ref.path, str(ref), query=query, body=body, content=content)
         )
 
     async def delete(
