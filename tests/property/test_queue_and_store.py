@@ -150,7 +150,8 @@ names = st.sampled_from(NAMES)
 store_steps = st.one_of(
     st.tuples(st.just("write"), names, st.tuples(st.sampled_from(OWNERS), st.integers(0, 2))),
     st.tuples(st.just("delete"), names, st.none()),
-    st.tuples(st.just("deliver"), st.none(), st.integers(1, 4)),
+    st.tuples(st.just("recreate"), names, st.tuples(st.sampled_from(OWNERS), st.integers(0, 2))),
+    st.tuples(st.just("deliver"), st.none(), st.sampled_from([1, 1, 3])),
     st.tuples(st.just("answer"), st.none(), st.integers(0, 3)),
     st.tuples(st.just("list"), st.none(), st.none()),
     st.tuples(st.just("listed"), st.none(), st.integers(0, 3)),
@@ -201,6 +202,9 @@ class Cluster:
             self.write(name, *value)
         elif what == "delete":
             self.delete(name)
+        elif what == "recreate":
+            self.delete(name)
+            self.write(name, *value)
         elif what == "deliver":
             for raw, deleted in self.watch[:value]:
                 self.store.observe("Thing", raw, deleted=deleted)
