@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from .base import Enum, Model, rule, validations
+from .base import Enum, Flag, Model, Whole, rule, unique, validations
 from .scalars import Duration, Factor, LatencyBound, Number, Rate
 
 Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,30}[a-z0-9])?$", max_length=32)]
@@ -63,8 +63,11 @@ class OnInconclusive(Enum):
 class StepKind(Enum):
     """The kind of a step, for `when`."""
 
+    PREVIEW = "Preview"
+    """Weight 0: only header testers and preview callers reach the candidate."""
     LIVE = "Live"
     BAKE = "Bake"
+    """Weight 100: stable has no traffic to compare with."""
 
 
 class IdentifyBy(Enum):
@@ -74,7 +77,10 @@ class IdentifyBy(Enum):
     VERSION = "Version"
 
 
-class Matcher(Model):
+_ONE_MATCH = "(has(self.value) ? 1 : 0) + (has(self.values) ? 1 : 0) + (has(self.not) ? 1 : 0) == 1"
+
+
+class Matcher(Model, json_schema_extra=validations(rule(_ONE_MATCH, "name exactly one of value, values, not"))):
     """One label of a series and the values it may have."""
 
     label: LabelName
@@ -85,6 +91,12 @@ class Matcher(Model):
     """The label equals one of these texts."""
     not_: Annotated[list[LabelValue] | None, Field(alias="not", max_length=20)] = None
     """The label equals none of these texts."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(form is not None for form in (self.value, self.values, self.not_)) != 1:
+            raise ValueError("name exactly one of value, values, not")
+        return self
 
 
 class Selector(Model):
@@ -156,7 +168,7 @@ class Compare(Model):
     """Query: the candidate's number may lie at most this far above stable's."""
 
 
-class Range(Model):
+class Range(Model, json_schema_extra=validations(rule("has(self.min) || has(self.max)", "name min, max or both"))):
     """The absolute question on a number."""
 
     min: Number | None = None
@@ -164,16 +176,34 @@ class Range(Model):
     max: Number | None = None
     """The candidate's number must not be above."""
 
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("name min, max or both")
+        return self
 
-class Threshold(Model):
+
+_FAILURES_OF = "(has(self.failures) ? self.failures : 3) <= (has(self.of) ? self.of : 5)"
+
+
+class Threshold(
+    Model,
+    json_schema_extra=validations(rule(_FAILURES_OF, "failures (default 3) must not exceed of (default 5)")),
+):
     """How many checks over which look-back decide."""
 
     lookback: Duration | None = None
     """A check looks at this much of the past within the current weight. Default 1m."""
-    failures: Annotated[int, Field(ge=1, le=100)] | None = None
+    failures: Annotated[Whole, Field(ge=1, le=100)] | None = None
     """Fail at so many failed checks … Default 3."""
-    of: Annotated[int, Field(ge=1, le=100)] | None = None
+    of: Annotated[Whole, Field(ge=1, le=100)] | None = None
     """… among the last so many. Default 5."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if (3 if self.failures is None else self.failures) > (5 if self.of is None else self.of):
+            raise ValueError("failures (default 3) must not exceed of (default 5)")
+        return self
 
 
 _KINDS = ("errorRate", "latency", "ratio", "query")
@@ -197,6 +227,14 @@ class Metric(
         rule(
             "!has(self.compare) || !has(self.query) || has(self.compare.maxDrop) || has(self.compare.maxRise)",
             "compare of a query takes maxDrop or maxRise",
+        ),
+        rule(
+            "!has(self.compare) || !has(self.query) || !(has(self.compare.margin) || has(self.compare.ignoreBelow))",
+            "margin and ignoreBelow are for rates; compare of a query takes maxDrop or maxRise",
+        ),
+        rule(
+            "!has(self.compare) || has(self.query) || !(has(self.compare.maxDrop) || has(self.compare.maxRise))",
+            "maxDrop and maxRise are for a query; compare of a rate takes margin",
         ),
     ),
 ):
@@ -226,11 +264,11 @@ class Metric(
     """How late the data come in: the step ends no earlier than hold + delay."""
     when: Annotated[list[StepKind], Field(max_length=4, min_length=1)] | None = None
     """The steps it gates. Default: Live and Bake."""
-    minimum_sample_size: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    minimum_sample_size: Annotated[Whole, Field(ge=0, le=1_000_000_000)] | None = None
     """Candidate requests in the step below which the metric neither passes nor (Threshold) fails. Default 100."""
     on_breach: OnBreach | None = None
     """What Fail does. Default: Rollback."""
-    gate: bool | None = None
+    gate: Flag | None = None
     """Whether a step waits for it to pass. Default: true, or false with onBreach Warn."""
 
     @property
@@ -269,18 +307,32 @@ class Metric(
         if sum(kind is not None for kind in self._kinds) != 1:
             raise ValueError("name exactly one of errorRate, latency, ratio, query")
         if self.query is None:
-            if self.range is not None:
-                raise ValueError("range is for a query; rates take limit")
-            if self.compare is not None and self.compare.margin is None:
-                raise ValueError('compare.margin must be named with method Threshold, such as "1.5"')
+            self._questions_of_rate()
         else:
-            if self.limit is not None:
-                raise ValueError("limit is for rates; a query takes range")
-            if self.compare is not None and self.compare.max_drop is None and self.compare.max_rise is None:
-                raise ValueError("compare of a query takes maxDrop or maxRise")
+            self._questions_of_query()
         if self.limit is None and self.range is None and self.compare is None:
             raise ValueError("ask at least one question: limit or range, or compare")
         return self
+
+    def _questions_of_rate(self) -> None:
+        if self.range is not None:
+            raise ValueError("range is for a query; rates take limit")
+        if self.compare is None:
+            return
+        if self.compare.margin is None:
+            raise ValueError('compare.margin must be named with method Threshold, such as "1.5"')
+        if self.compare.max_drop is not None or self.compare.max_rise is not None:
+            raise ValueError("maxDrop and maxRise are for a query; compare of a rate takes margin")
+
+    def _questions_of_query(self) -> None:
+        if self.limit is not None:
+            raise ValueError("limit is for rates; a query takes range")
+        if self.compare is None:
+            return
+        if self.compare.max_drop is None and self.compare.max_rise is None:
+            raise ValueError("compare of a query takes maxDrop or maxRise")
+        if self.compare.margin is not None or self.compare.ignore_below is not None:
+            raise ValueError("margin and ignoreBelow are for rates; compare of a query takes maxDrop or maxRise")
 
 
 class Identify(Model):
@@ -320,6 +372,11 @@ class Analysis(Model):
         | None
     ) = None
     """What is measured. Default: errors and latency of the runtime preset, compared with stable."""
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        unique((metric.name for metric in self.metrics or ()), "names of metrics")
+        return self
 
     @property
     def judged(self) -> bool:

@@ -6,10 +6,11 @@ rules that the API server checks at `kubectl apply`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 
@@ -40,10 +41,17 @@ class Enum(StrEnum):
     """A CamelCase word of the API."""
 
 
+Whole = Annotated[int, Field(strict=True)]
+"""An integer as the API server knows it: ``3``, neither ``"3"`` nor ``3.5`` nor ``true``."""
+
+Flag = Annotated[bool, Field(strict=True)]
+"""``true`` or ``false``, no word for it."""
+
+
 def rule(
     expression: str, message: str, *, message_expression: str | None = None, field_path: str | None = None
 ) -> dict[str, str]:
-    """One CEL rule of `x-kubernetes-validations`."""
+    """One CEL rule of `x-kubernetes-validations`; `field_path` (`.server.image`) names the field that is to blame."""
     found = {"rule": expression, "message": message}
     if message_expression:
         found["messageExpression"] = message_expression
@@ -55,3 +63,13 @@ def rule(
 def validations(*rules: dict[str, str]) -> dict[str, Any]:
     """The schema extension that carries CEL rules to the CRD."""
     return {"x-kubernetes-validations": list(rules)}
+
+
+def unique(names: Iterable[str | None], what: str) -> None:
+    """Raise ValueError for a name that stands twice; None is no name."""
+    seen: set[str] = set()
+    for name in names:
+        if name is not None and name in seen:
+            raise ValueError(f"{what} must be unique, found {name} twice")
+        if name is not None:
+            seen.add(name)

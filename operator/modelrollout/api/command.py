@@ -5,9 +5,9 @@ So RBAC can let data scientists deploy and on-call engineers approve; `kubectl g
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .base import Enum, Model, StatusModel, rule, validations
 from .scalars import Timestamp
@@ -30,7 +30,7 @@ class RolloutCommandSpec(
     Model,
     json_schema_extra=validations(
         rule("self == oldSelf", "a command is immutable: create another one"),
-        rule("self.action != 'Approve' || has(self.step)", "Approve needs the name of the step"),
+        rule("self.action != 'Approve' || has(self.step)", "Approve needs the name of the step", field_path=".step"),
     ),
 ):
     """What is asked for, of which revision."""
@@ -47,6 +47,12 @@ class RolloutCommandSpec(
     """Who asks. The optional admission policy makes it the requesting user."""
     reason: Annotated[str, Field(max_length=512)] | None = None
     """Why, for the record."""
+
+    @model_validator(mode="after")
+    def _step(self) -> Self:
+        if self.action is Action.APPROVE and self.step is None:
+            raise ValueError("step: Approve needs the name of the step")
+        return self
 
 
 class RolloutCommandStatus(StatusModel):

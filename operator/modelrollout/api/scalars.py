@@ -15,6 +15,8 @@ from typing import Any, Self
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from .base import rule
+
 FULL_WEIGHT = 10_000
 """100 % in basis points."""
 
@@ -29,6 +31,22 @@ _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PART = re.compile(r"([0-9]+)(ms|[dhms])")
 
 
+def _fits(pattern: str, text: str) -> bool:
+    """As the API server matches: `$` is the end of the text, not also the place before a last line break."""
+    return re.match(pattern, text) is not None and "\n" not in text
+
+
+def int_or_string(pattern: str, max_length: int, least: int, most: int) -> dict[str, Any]:
+    """The schema of a value that is an integer or a text; each bound speaks of the form that it fits."""
+    return {
+        "x-kubernetes-int-or-string": True,
+        "pattern": pattern,
+        "maxLength": max_length,
+        "minimum": least,
+        "maximum": most,
+    }
+
+
 class _Text(str):
     """A string type with a pattern, checked by pydantic and shown in the CRD."""
 
@@ -39,8 +57,8 @@ class _Text(str):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        text = str(value).strip() if isinstance(value, str) else ""
-        if not text or len(text) > cls.max_length or not re.match(cls.pattern, text):
+        text = str(value) if isinstance(value, str) else ""
+        if not text or len(text) > cls.max_length or not _fits(cls.pattern, text):
             raise ValueError(f"{value!r} is not of the form {cls.example}")
         return cls(text)
 
@@ -52,7 +70,15 @@ class _Text(str):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "pattern": cls.pattern, "maxLength": cls.max_length, "minLength": 1}
+        # The API server answers a pattern with the bare regular expression; a rule says what would be right.
+        form = rule(f"self.matches(r'{cls.pattern}')", f"not of the form {cls.example}")
+        return {
+            "type": "string",
+            "pattern": cls.pattern,
+            "maxLength": cls.max_length,
+            "minLength": 1,
+            "x-kubernetes-validations": [form],
+        }
 
 
 class Duration(_Text):
@@ -120,11 +146,12 @@ class Rate(_Text):
 
 
 class Factor(_Text):
-    """A positive decimal number kept as text, such as ``"1.2"``."""
+    """A positive decimal number kept as text, such as ``"1.2"``; an integer may stand without quotes."""
 
     __slots__ = ()
     pattern = FACTOR_PATTERN
     example = '"1" or "1.25"'
+    integers = (0, 999_999)
 
     @classmethod
     def parse(cls, value: object) -> Self:
@@ -135,6 +162,12 @@ class Factor(_Text):
         """The value as a float."""
         return float(self)
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        # No rule here: the cost of one on an int-or-string was unbounded before Kubernetes 1.34.
+        least, most = cls.integers
+        return int_or_string(cls.pattern, cls.max_length, least, most)
+
 
 class Number(Factor):
     """Any decimal number kept as text, such as ``"-0.5"``."""
@@ -142,6 +175,7 @@ class Number(Factor):
     __slots__ = ()
     pattern = NUMBER_PATTERN
     example = '"0.5" or "-12"'
+    integers = (-999_999_999_999_999, 999_999_999_999_999)
 
 
 class Weight(int):
@@ -158,14 +192,14 @@ class Weight(int):
             return value
         if isinstance(value, bool) or not isinstance(value, (int, str)):
             raise ValueError(f'{value!r} is not a weight: write an integer such as 5 or a string such as "0.5%"')  # noqa: TRY004  pydantic shows ValueErrors
-        text = str(value).strip()
+        text = str(value)
         try:
             percent = Decimal(text.rstrip("%"))
         except InvalidOperation:
             raise ValueError(
                 f'{value!r} is not a weight: write an integer such as 5 or a string such as "0.5%"'
             ) from None
-        if not 0 <= percent * 100 <= FULL_WEIGHT or not re.match(WEIGHT_PATTERN, text):
+        if not 0 <= percent * 100 <= FULL_WEIGHT or not _fits(WEIGHT_PATTERN, text):
             raise ValueError(f"{value!r} is not a weight: it must lie from 0 to 100 and have at most two decimals")
         return cls(int(percent * 100))
 
@@ -195,13 +229,7 @@ class Weight(int):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {
-            "x-kubernetes-int-or-string": True,
-            "pattern": WEIGHT_PATTERN,
-            "maxLength": 8,
-            "minimum": 0,
-            "maximum": 100,
-        }
+        return int_or_string(WEIGHT_PATTERN, 8, 0, 100)
 
 
 class Timestamp(float):

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from .analysis import Analysis
-from .base import Enum, Model, rule, validations
+from .base import Enum, Flag, Model, Whole, rule, unique, validations
 from .scalars import Duration, Weight
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
@@ -21,8 +21,9 @@ Hostname = Annotated[
     str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", max_length=253)
 ]
 Opaque = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
 NAME_LIMIT = 36
+PATH_PATTERN = r"^/[-A-Za-z0-9._~!$&'()*+,;=:@%/]*$"
 LIST_MAP = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 
@@ -75,9 +76,9 @@ class Autoscaling(
 ):
     """A HorizontalPodAutoscaler for each serving revision."""
 
-    min_replicas: Annotated[int, Field(ge=1, le=10_000)]
+    min_replicas: Annotated[Whole, Field(ge=1, le=10_000)]
     """Fewest pods of stable."""
-    max_replicas: Annotated[int, Field(ge=1, le=10_000)]
+    max_replicas: Annotated[Whole, Field(ge=1, le=10_000)]
     """Most pods."""
     metrics: (
         Annotated[list[Annotated[dict[str, Any], Field(json_schema_extra=Opaque)]], Field(max_length=10)] | None
@@ -85,6 +86,12 @@ class Autoscaling(
     """As in a HorizontalPodAutoscaler v2. Default: 80 % of the CPU requests."""
     behavior: Annotated[dict[str, Any], Field(json_schema_extra=Opaque)] | None = None
     """As in a HorizontalPodAutoscaler v2."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError("minReplicas must not exceed maxReplicas")
+        return self
 
 
 class ServiceType(Enum):
@@ -120,6 +127,11 @@ class EntryService(Model):
     annotations: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=50)] | None = None
     """Annotations of the Service, for load balancers."""
 
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        unique((port.name for port in self.ports or ()), "names of ports")
+        return self
+
 
 class ParentRef(Model):
     """The Gateway (or, in a mesh, Service) that the route attaches to."""
@@ -143,9 +155,9 @@ class Gateway(Model):
     """The Gateways that the route attaches to."""
     hostnames: Annotated[list[Hostname], Field(max_length=16)] | None = None
     """Host names that it answers."""
-    path_prefix: Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=1024)] | None = None
+    path_prefix: Annotated[str, Field(pattern=PATH_PATTERN, max_length=1024)] | None = None
     """Requests below this path. Default: `/`."""
-    rewrite_prefix: Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=1024)] | None = None
+    rewrite_prefix: Annotated[str, Field(pattern=PATH_PATTERN, max_length=1024)] | None = None
     """What replaces the prefix before the server sees it."""
     timeout: Duration | None = None
     """Longest time for a request."""
@@ -234,13 +246,23 @@ class Step(Model):
     """Automatic (the default), or Approval: the step ends only when somebody approves."""
 
 
-_PERCENT = "(type(s.weight) == int ? double(s.weight) : double(string(s.weight).replace('%', '')))"
+STEPS_LIMIT = 20
+_PERCENTS = (
+    "self.map(s, type(s.weight) == int ? double(s.weight) : s.weight.endsWith('%') "
+    "? double(s.weight.substring(0, size(s.weight) - 1)) : double(s.weight))"
+)
+# The API server refuses a rule whose estimated cost is high. So percentages, the dear part, are read once; and numbers of
+# steps are cut out of a text of known length, because the length of string(int) counts as unbounded.
+_NUMBERS = f"'{''.join(f'{number:>2}' for number in range(1, STEPS_LIMIT + 1))}'"
+_FALLS = f"[{_PERCENTS}].map(w, {list(range(1, STEPS_LIMIT))}.filter(i, i < size(w) && w[i] < w[i - 1]))"
+_FALL = (
+    f"{_FALLS}.map(f, 'weights must not fall: step ' + {_NUMBERS}.substring(2 * f[0], 2 * f[0] + 2).trim()"
+    " + ' (' + string(self[f[0]].weight)"
+    f" + ') is below step ' + {_NUMBERS}.substring(2 * f[0] - 2, 2 * f[0]).trim()"
+    " + ' (' + string(self[f[0] - 1].weight) + ')')[0]"
+)
 _STEP_RULES = [
-    rule(
-        f"self.map(s, {_PERCENT}).isSorted()",
-        "weights must not fall from one step to the next",
-        message_expression="'weights must not fall from one step to the next, found ' + self.map(s, string(s.weight)).join(', ')",
-    ),
+    rule(f"{_PERCENTS}.isSorted()", "weights must not fall from one step to the next", message_expression=_FALL),
     rule(
         "self.all(s, !has(s.name) || self.exists_one(o, has(o.name) && o.name == s.name))",
         "names of steps must be unique",
@@ -254,7 +276,8 @@ class Rollout(Model):
     strategy: Strategy | None = None
     """Default: Canary."""
     steps: (
-        Annotated[list[Step], Field(max_length=30, min_length=1, json_schema_extra=validations(*_STEP_RULES))] | None
+        Annotated[list[Step], Field(max_length=STEPS_LIMIT, min_length=1, json_schema_extra=validations(*_STEP_RULES))]
+        | None
     ) = None
     """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %."""
     load_deadline: Duration | None = None
@@ -271,9 +294,9 @@ class Rollout(Model):
     """What a new spec does to a rollout under way: Replace it (the default), or let it Finish."""
     ready_when: ReadyWhen | None = None
     """Ready is true when the desired version is Promoted (the default), or while it is Serving as planned."""
-    paused: bool | None = None
+    paused: Flag | None = None
     """True holds the rollout where it is; rollbacks still happen."""
-    attempt: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    attempt: Annotated[Whole, Field(ge=0, le=1_000_000)] | None = None
     """Raise it to try a rejected revision again."""
 
     @model_validator(mode="after")
@@ -284,9 +307,7 @@ class Rollout(Model):
                 raise ValueError(
                     f"weights must not fall: step {index} ({after.percent}) is below step {index - 1} ({before.percent})"
                 )
-        names = [step.name for step in self.steps or () if step.name]
-        if len(names) != len(set(names)):
-            raise ValueError("names of steps must be unique")
+        unique((step.name for step in self.steps or ()), "names of steps")
         return self
 
 
@@ -298,7 +319,7 @@ class ModelDeploymentSpec(
     Model,
     json_schema_extra=validations(
         rule("!(has(self.replicas) && has(self.autoscaling))", "name either replicas or autoscaling, not both"),
-        rule(_IMAGE, "an image is needed: set server.image"),
+        rule(_IMAGE, "an image is needed, such as registry.example.com/fraud:2", field_path=".server.image"),
     ),
 ):
     """What a team asks for: which version of a model, how it runs, how it gets traffic and how it is judged."""
@@ -311,7 +332,7 @@ class ModelDeploymentSpec(
     """The model server, in short form."""
     template: Template | None = None
     """An ordinary pod template, merged over the short form."""
-    replicas: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    replicas: Annotated[Whole, Field(ge=0, le=10_000)] | None = None
     """Pods of the version that carries the traffic. Default 1."""
     autoscaling: Autoscaling | None = None
     """Scale by metrics instead."""
@@ -328,4 +349,10 @@ class ModelDeploymentSpec(
     def _replicas_or_autoscaling(self) -> Self:
         if self.replicas is not None and self.autoscaling is not None:
             raise ValueError("name either replicas or autoscaling, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _image(self) -> Self:
+        if self.template is None and (self.server is None or self.server.image is None):
+            raise ValueError("server.image: an image is needed, such as registry.example.com/fraud:2")
         return self
