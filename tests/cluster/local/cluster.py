@@ -1,0 +1,189 @@
+"""A cluster of host processes: `Cluster` for one Linux machine.
+
+`up` leaves three kinds of results: builds in the cache (kept), the cluster's folder (removed by `down`) and processes. The
+plan is written before anything starts and ClusterInfo only when everything is ready, so whoever comes after a killed `up`
+sees a plan without an info, and clears away first. On a cluster that was up, `up` starts only what is missing.
+"""
+
+import os
+import shutil
+from functools import cached_property
+from pathlib import Path
+
+from tests.cluster.build import debian, programs
+from tests.cluster.build.artifact import Artifact, remove_tree
+from tests.cluster.contract import (
+    ClusterError,
+    ClusterInfo,
+    ClusterStatus,
+    Flavor,
+    Provider,
+    State,
+    read_info,
+)
+from tests.cluster.local.component import Component, Waves, start_waves, stop_waves
+from tests.cluster.local.control_plane import ControlPlane
+from tests.cluster.local.daemon import end, orphans, write_atomically
+from tests.cluster.local.kwok import KwokFlavor
+from tests.cluster.local.objects import Kubectl
+from tests.cluster.local.plan import Options, Plan
+from tests.cluster.locks import exclusive
+from tests.cluster.places import ClusterPlaces, cache_home
+from tests.cluster.progress import Steps, default_steps
+from tests.cluster.versions import CONTROL_PLANE_PACKAGES
+
+PATIENCE = 90.0  # seconds for one part to become ready, on a slow disk
+DEFAULT_NAMES = {Flavor.PODS: "local", Flavor.KWOK: "kwok"}
+
+
+class LocalCluster:
+    """See `Cluster`. `options` count only when `up` makes the cluster."""
+
+    def __init__(
+        self,
+        flavor: Flavor = Flavor.PODS,
+        name: str | None = None,
+        options: Options | None = None,
+        steps: Steps | None = None,
+    ) -> None:
+        self.name = name or DEFAULT_NAMES[flavor]
+        self.places = ClusterPlaces.of(self.name)
+        self._asked_flavor = flavor
+        self._options = options or Options()
+        self._steps = steps or default_steps()
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan of the cluster that is there, None when there is none."""
+        return Plan.load(self.places.plan)
+
+    @property
+    def flavor(self) -> Flavor:
+        """The flavor of the cluster that is there, else the one asked for."""
+        plan = self.plan
+        return plan.flavor if plan else self._asked_flavor
+
+    def build(self) -> None:
+        debian.ensure(CONTROL_PLANE_PACKAGES, self._steps)
+        for artifact in self._artifacts.values():
+            artifact.provide(self._steps)
+
+    def up(self) -> ClusterInfo:
+        self._check_machine()
+        with exclusive(self.places.lock, on_wait=self._say_waiting):
+            plan, info = self.plan, self._known()
+            if plan and plan.flavor is not self._asked_flavor:
+                raise ClusterError(f"cluster {self.name} is there with flavor {plan.flavor}; take it down first")
+            if plan and info:
+                return self._mend(plan, info)
+            self._clear()
+            return self._make()
+
+    def down(self) -> None:
+        with exclusive(self.places.lock, on_wait=self._say_waiting):
+            if self.places.root.exists() or orphans(self.places.root):
+                with self._steps.step(f"Take cluster {self.name} down", expected=5):
+                    self._clear()
+
+    def status(self) -> ClusterStatus:
+        plan = self.plan
+        if plan is None:
+            return ClusterStatus(self.name, State.DOWN)
+        info = self._known()
+        parts = tuple(part.status() for wave in self._waves(plan) for part in wave)
+        healthy = info is not None and all(part.ready for part in parts)
+        return ClusterStatus(self.name, State.RUNNING if healthy else State.DEGRADED, parts, info)
+
+    def component(self, name: str) -> Component:
+        """One part of the cluster that is there, for tests that take it away for a while; raises ClusterError."""
+        plan = self.plan
+        if plan is None:
+            raise ClusterError(f"cluster {self.name} is not up")
+        parts = {part.name: part for wave in self._waves(plan) for part in wave}
+        if name not in parts:
+            raise ClusterError(f"cluster {self.name} has no part {name!r}; it has {', '.join(parts)}")
+        return parts[name]
+
+    def load_image(self, image: str | Path) -> None:
+        if self.flavor is Flavor.KWOK:
+            return  # pods are played: no image is ever read
+
+    @cached_property
+    def _artifacts(self) -> dict[str, Artifact]:
+        common = [programs.kubernetes(), programs.etcd(), programs.gateway_crds()]
+        mine = [programs.kwok()]
+        return {artifact.name: artifact for artifact in (*common, *mine, programs.helm())}
+
+    def _make(self) -> ClusterInfo:
+        self.build()
+        plan = Plan.fresh(self._asked_flavor, self._options)
+        self.places.make()
+        plan.save(self.places.plan)
+        try:
+            self._plane(plan).prepare()
+            start_waves(self._waves(plan), PATIENCE, self._steps)
+        except BaseException as error:
+            kept = self._keep_logs()
+            self._clear()
+            if isinstance(error, ClusterError):
+                raise ClusterError(str(error).replace(str(self.places.logs), str(kept))) from error
+            raise
+        info = self._info(plan)
+        write_atomically(self.places.info, info.to_json())
+        return info
+
+    def _mend(self, plan: Plan, info: ClusterInfo) -> ClusterInfo:
+        """Start what is missing of a cluster that was up; nothing when all is well."""
+        waves = self._waves(plan)
+        if any(part.reason() for wave in waves for part in wave):
+            self.build()
+            start_waves(waves, PATIENCE, self._steps)
+        return info
+
+    def _clear(self) -> None:
+        """Remove everything that is left of the cluster, however its `up` ended."""
+        plan = self.plan
+        if plan:
+            stop_waves(self._waves(plan))
+        end(orphans(self.places.root))
+        remove_tree(self.places.root)
+
+    def _plane(self, plan: Plan) -> ControlPlane:
+        built = self._artifacts
+        return ControlPlane(self.places, plan, built["kubernetes"].path / "bin", built["etcd"].path / "bin")
+
+    def _waves(self, plan: Plan) -> Waves:
+        built, plane = self._artifacts, self._plane(plan)
+        kubectl = Kubectl(plane.kubernetes / "kubectl", self.places.kubeconfig)
+        crds = built["gateway-crds"].path / "crds.yaml"
+        return KwokFlavor(plane, kubectl, built["kwok"].path / "bin" / "kwok", crds).waves()
+
+    def _info(self, plan: Plan) -> ClusterInfo:
+        return ClusterInfo(
+            name=self.name,
+            provider=Provider.LOCAL,
+            flavor=plan.flavor,
+            server=plan.server,
+            kubeconfig=self.places.kubeconfig,
+            kubectl=self._artifacts["kubernetes"].path / "bin" / "kubectl",
+            helm=self._artifacts["helm"].path / "bin" / "helm",
+        )
+
+    def _known(self) -> ClusterInfo | None:
+        return read_info(self.places.info)
+
+    def _keep_logs(self) -> Path:
+        kept = cache_home() / "logs" / f"failed-{self.name}"
+        remove_tree(kept)
+        if self.places.logs.exists():
+            shutil.copytree(self.places.logs, kept)
+        return kept
+
+    def _check_machine(self) -> None:
+        if os.uname().sysname != "Linux":
+            raise ClusterError("the local cluster needs Linux; use --cluster kind or --cluster existing")
+        if self._asked_flavor is Flavor.PODS and os.geteuid() != 0:
+            raise ClusterError("the local cluster runs real pods as root; use sudo, --cluster kind, or --flavor kwok")
+
+    def _say_waiting(self) -> None:
+        self._steps.say(f"another process works on cluster {self.name}; waiting for it")

@@ -1,0 +1,45 @@
+"""Kubernetes objects that belong to the cluster itself, applied with the cluster's own kubectl."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.commands import CommandError, run
+from tests.cluster.contract import without_proxy
+
+MANAGER = "--field-manager=modelrollout-test-cluster"
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl with a cluster's administrator kubeconfig."""
+
+    program: Path
+    kubeconfig: Path
+
+    def __call__(self, *words: str | Path, stdin: str | None = None, timeout: float = 60) -> str:
+        """Run to the end and return standard output; raises CommandError."""
+        argv = [self.program, f"--kubeconfig={self.kubeconfig}", *words]
+        return run(argv, stdin=stdin, timeout=timeout, env=without_proxy(dict(os.environ)))
+
+    def apply(self, objects: Sequence[dict[str, Any]] | Path) -> None:
+        """Server-side apply of a file or of objects, also over what another manager of this project wrote."""
+        options = ["apply", "--server-side", "--force-conflicts", MANAGER]
+        if isinstance(objects, Path):
+            self(*options, "-f", objects)
+        else:
+            document = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+            self(*options, "-f", "-", stdin=json.dumps(document))
+
+    def condition(self, resource: str, kind: str, *options: str) -> str:
+        """Why a condition is not True on all objects found, empty when it is True on each of at least one."""
+        path = f'{{range .items[*]}}{{.status.conditions[?(@.type=="{kind}")].status}},{{end}}'
+        try:
+            said = self("get", resource, *options, "-o", f"jsonpath={path}", timeout=10)
+        except CommandError as error:
+            return str(error)
+        states = said.rstrip(",").split(",")
+        return "" if states and all(state == "True" for state in states) else f"{resource} not yet {kind}"
