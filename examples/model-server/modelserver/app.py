@@ -70,7 +70,7 @@ def create_app(settings: Settings, die: Callable[[str], None], *, injector: Faul
         await asyncio.gather(*tasks, return_exceptions=True)
 
     app = FastAPI(title="Model server", lifespan=lifespan)
-    app.add_middleware(TelemetryMiddleware, telemetry=telemetry)
+    app.add_middleware(TelemetryMiddleware, telemetry=telemetry, version=lambda: slot.version)
     app.add_exception_handler(RequestValidationError, _explain)
     _add_predict(app, slot, faults, die)
     _add_observation(app, slot, telemetry)

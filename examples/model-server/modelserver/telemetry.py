@@ -65,11 +65,15 @@ class Telemetry:
 
 
 class TelemetryMiddleware:
-    """Outermost layer: sees the final status, and turns what nobody caught into a 500 and one line of log."""
+    """Outermost layer: sees the final status, and turns what nobody caught into a 500 and one line of log.
 
-    def __init__(self, app: AsgiApp, telemetry: Telemetry) -> None:
+    The 500 names the version, so that a client can tell whose fault it met when two versions share one address.
+    """
+
+    def __init__(self, app: AsgiApp, telemetry: Telemetry, version: Callable[[], str | None]) -> None:
         self._app = app
         self._telemetry = telemetry
+        self._version = version
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -95,7 +99,7 @@ class TelemetryMiddleware:
             if status is not None:  # half an answer is out: only a cut connection can tell the client
                 status = 500
                 raise
-            await _send_500(watch)
+            await _send_500(watch, self._version())
         finally:
             self._telemetry.in_progress.dec()
             self._telemetry.observe(scope["method"], _handler(scope), status or 500, time.perf_counter() - began)
@@ -105,8 +109,8 @@ def _handler(scope: Message) -> str:
     return getattr(scope.get("route"), "path", OTHER)
 
 
-async def _send_500(send: Send) -> None:
-    body = b'{"detail":"internal error"}'
+async def _send_500(send: Send, version: str | None) -> None:
+    body = json.dumps({"detail": "internal error", "model_version": version}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 500, "headers": headers})
     await send({"type": "http.response.body", "body": body})

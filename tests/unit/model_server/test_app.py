@@ -223,7 +223,7 @@ def test_the_loaded_model_is_named_in_the_metrics(client):
 def test_a_failed_request_is_one_json_line_with_its_cause(model_path, caplog):
     with serve(model_path, error_share=1.0) as client, caplog.at_level(logging.ERROR):
         answer = client.post("/predict", json=FEATURES)
-    assert answer.json() == {"detail": "internal error"}
+    assert answer.json() == {"detail": "internal error", "model_version": "7"}
     (record,) = [record for record in caplog.records if record.name == "modelserver.telemetry"]
     line = json.loads(JsonFormatter().format(record))
     assert (line["level"], line["handler"], line["method"], line["status"]) == ("error", "/predict", "POST", 500)
