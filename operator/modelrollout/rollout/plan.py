@@ -40,7 +40,9 @@ class PlanStep:
 
     @property
     def kind(self) -> StepKind:
-        """At 100 % stable has no traffic and the step is a bake."""
+        """By weight: none is a preview, all is a bake."""
+        if not self.weight:
+            return StepKind.PREVIEW
         return StepKind.BAKE if self.weight == FULL_WEIGHT else StepKind.LIVE
 
 

@@ -1,0 +1,253 @@
+"""A reader's view of a Situation, and the few edits that moves are made of.
+
+`Book` answers the questions that rules ask ("is the candidate ready for 25 %?") in one place, so that no two rules answer them
+differently. The functions below it return new statuses; nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from modelrollout.api.scalars import FULL_WEIGHT, Timestamp, Weight
+from modelrollout.api.status import (
+    HISTORY_LIMIT,
+    REJECTED_LIMIT,
+    TIMELINE_LIMIT,
+    HistoryEntry,
+    Mode,
+    ModelDeploymentStatus,
+    Outcome,
+    Rejection,
+    RevisionStatus,
+    Role,
+    StepStatus,
+    TimelineEntry,
+    Verdict,
+)
+
+from .capacity import candidate_pods
+from .plan import Plan, PlanStep
+from .situation import RevisionFacts, Situation, Target
+
+NOTHING = RevisionFacts(exists=False)
+NO_PLAN = Plan(steps=(), replicas=0)
+
+
+@dataclass(frozen=True)
+class Book:
+    """A Situation with its questions answered. `status` may be ahead of the Situation's (observations folded in)."""
+
+    situation: Situation
+    status: ModelDeploymentStatus
+
+    @property
+    def now(self) -> float:
+        """Wall-clock seconds."""
+        return self.situation.now
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in force; an empty one where there never was a valid spec."""
+        return self.situation.plan or NO_PLAN
+
+    @cached_property
+    def stable(self) -> RevisionStatus | None:
+        """The revision that traffic belongs to when no rollout is under way."""
+        return next((entry for entry in self.status.revisions if entry.role is Role.STABLE), None)
+
+    @cached_property
+    def candidate(self) -> RevisionStatus | None:
+        """The revision that a rollout is about."""
+        return next((entry for entry in self.status.revisions if entry.role is Role.CANDIDATE), None)
+
+    @cached_property
+    def target(self) -> Target | None:
+        """What a valid spec asks for."""
+        return self.situation.target if isinstance(self.situation.target, Target) else None
+
+    def entry(self, revision: str) -> RevisionStatus | None:
+        """The recorded entry of a revision."""
+        return next((entry for entry in self.status.revisions if entry.revision == revision), None)
+
+    def facts(self, revision: str) -> RevisionFacts:
+        """What the cluster shows of a revision."""
+        return self.situation.revisions.get(revision, NOTHING)
+
+    def ready(self, entry: RevisionStatus | None) -> int:
+        """Ready pods of a revision now."""
+        return self.facts(entry.revision).ready if entry else 0
+
+    def confirmed(self, entry: RevisionStatus, pods: int) -> bool:
+        """Whether so many pods are ready, and readiness has not come and gone lately."""
+        facts = self.facts(entry.revision)
+        if pods == 0:
+            return True
+        settled = facts.ready_since is not None and self.now - facts.ready_since >= self.situation.timing.ready_for
+        return facts.ready >= pods and settled
+
+    @property
+    def full(self) -> int:
+        """R: pods of the revision that carries all traffic."""
+        rollout = self.status.rollout
+        return rollout.replicas if rollout and self.plan.autoscaled else self.plan.replicas
+
+    @cached_property
+    def step(self) -> PlanStep | None:
+        """The plan's step that is under way; None before the first, or where the plan no longer has it."""
+        recorded = self.status.step
+        if recorded is None or recorded.index == 0:
+            return None
+        return next((step for step in self.plan.steps if step.name == recorded.name), None)
+
+    @cached_property
+    def next_step(self) -> PlanStep | None:
+        """The step after the one under way; the first one before any."""
+        if self.step is None:
+            return self.plan.steps[0] if self.plan.steps else None
+        following = self.plan.steps.index(self.step) + 1
+        return self.plan.steps[following] if following < len(self.plan.steps) else None
+
+    @property
+    def route_as_intended(self) -> bool:
+        """Whether the router carries exactly the recorded weights and says so."""
+        route = self.situation.route
+        return route.accepted and route.weights is not None and _live(route.weights) == _live(weights(self.status))
+
+    @property
+    def applied(self) -> bool:
+        """Whether the recorded weights were seen applied."""
+        return self.status.traffic.applied_at is not None or not any(weights(self.status).values())
+
+    @property
+    def drained(self) -> bool:
+        """Whether the recorded weights have been applied for long enough that pods without weight may go."""
+        applied = self.status.traffic.applied_at
+        if applied is None:
+            return not any(weights(self.status).values())
+        return self.route_as_intended and self.now - applied >= self.situation.timing.drain
+
+    def rejection(self, revision: str) -> Rejection | None:
+        """The rejection that still binds a revision: a raised `attempt` ends it."""
+        found = next((entry for entry in self.status.rejected if entry.revision == revision), None)
+        return found if found and self.plan.attempt <= found.attempt else None
+
+    @property
+    def direct(self) -> bool:
+        """Whether the candidate takes its traffic at once."""
+        return self.status.rollout is not None and self.status.rollout.mode is Mode.DIRECT
+
+    @property
+    def pods_needed(self) -> int:
+        """Pods that the candidate needs ready for the weight it has or is about to get."""
+        if self.candidate is None:
+            return 0
+        if self.direct:
+            return self.full
+        weight = self.step.weight if self.step else self.next_step.weight if self.next_step else FULL_WEIGHT
+        return candidate_pods(self.plan, self.full, max(weight, self.candidate.weight))
+
+
+def _live(carried: object) -> dict[str, int]:
+    return {revision: int(weight) for revision, weight in dict(carried).items() if weight}  # type: ignore[call-overload]
+
+
+def weights(status: ModelDeploymentStatus) -> dict[str, int]:
+    """The recorded weights, revision → basis points."""
+    return {entry.revision: int(entry.weight) for entry in status.revisions}
+
+
+def change(status: ModelDeploymentStatus, revision: str, **fields: object) -> ModelDeploymentStatus:
+    """The status with fields of one revision's entry changed."""
+    return status.model_copy(
+        update={
+            "revisions": tuple(
+                entry.model_copy(update=fields) if entry.revision == revision else entry for entry in status.revisions
+            )
+        }
+    )
+
+
+def change_each(
+    status: ModelDeploymentStatus, edit: Callable[[RevisionStatus], RevisionStatus]
+) -> ModelDeploymentStatus:
+    """The status with every revision's entry passed through `edit`."""
+    return status.model_copy(update={"revisions": tuple(edit(entry) for entry in status.revisions)})
+
+
+def with_weight(
+    status: ModelDeploymentStatus, revision: str, weight: int, now: float, reason: str
+) -> ModelDeploymentStatus:
+    """The status with one revision at `weight` and stable at the rest, entered in the timeline and not yet applied."""
+    rest = FULL_WEIGHT - weight
+
+    def moved(entry: RevisionStatus) -> RevisionStatus:
+        if entry.revision == revision:
+            return entry.model_copy(update={"weight": Weight(weight)})
+        return entry.model_copy(update={"weight": Weight(rest if entry.role is Role.STABLE else 0)})
+
+    status = change_each(status, moved)
+    entry = TimelineEntry(at=Timestamp(now), revision=revision, weight=Weight(weight), reason=reason)
+    traffic = status.traffic.model_copy(update={"set_at": Timestamp(now), "applied_at": None, "measured": None})
+    return status.model_copy(update={"timeline": (*status.timeline, entry)[-TIMELINE_LIMIT:], "traffic": traffic})
+
+
+_UNSEEN = {"verdict": Verdict.CONTINUE, "reason": None, "message": None, "through": None} | dict.fromkeys(
+    ("requests", "stable_requests", "errors", "stable_errors"), 0
+)
+
+
+def with_step(status: ModelDeploymentStatus, plan: Plan, step: PlanStep, now: float) -> ModelDeploymentStatus:
+    """The status at the beginning of a step: nothing covered, no sample, not applied."""
+    metrics = tuple(metric.model_copy(update=_UNSEEN) for metric in status.metrics)
+    begun = StepStatus(
+        name=step.name, index=plan.steps.index(step) + 1, total=len(plan.steps), started_at=Timestamp(now)
+    )
+    return status.model_copy(update={"step": begun, "metrics": metrics})
+
+
+def without_rollout(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """The status with no rollout under way."""
+    return status.model_copy(update={"rollout": None, "step": None, "metrics": ()})
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How and why a rollout ended."""
+
+    outcome: Outcome
+    reason: str
+    message: str
+
+
+def with_history(
+    status: ModelDeploymentStatus, entry: RevisionStatus, now: float, ending: Ending
+) -> ModelDeploymentStatus:
+    """The status with the end of a rollout noted."""
+    ended = HistoryEntry(
+        revision=entry.revision,
+        version=entry.version,
+        outcome=ending.outcome,
+        started_at=status.rollout.started_at if status.rollout else Timestamp(now),
+        ended_at=Timestamp(now),
+        reason=ending.reason,
+        message=ending.message[:512],
+    )
+    return status.model_copy(update={"history": (*status.history, ended)[-HISTORY_LIMIT:]})
+
+
+def with_rejection(
+    status: ModelDeploymentStatus, entry: RevisionStatus, attempt: int, now: float, ending: Ending
+) -> ModelDeploymentStatus:
+    """The status with a revision rejected: bound to it until it is retried."""
+    rejection = Rejection(
+        revision=entry.revision,
+        version=entry.version,
+        attempt=attempt,
+        at=Timestamp(now),
+        reason=ending.reason,
+        message=ending.message[:512],
+    )
+    others = tuple(other for other in status.rejected if other.revision != entry.revision)
+    return status.model_copy(update={"rejected": (*others, rejection)[-REJECTED_LIMIT:]})

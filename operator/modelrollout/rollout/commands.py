@@ -1,0 +1,207 @@
+"""What people ask for that is not desired state, and what it does.
+
+A command is bound to a revision (and a step), is taken once, and its uid is recorded in the same write as its effect. What does
+not fit the state is refused with a sentence, never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from modelrollout.api.command import Action
+from modelrollout.api.reasons import Reason
+from modelrollout.api.scalars import Timestamp
+from modelrollout.api.status import (
+    COMMANDS_LIMIT,
+    Approval,
+    CommandOutcome,
+    Mode,
+    Outcome,
+    Phase,
+    TakenCommand,
+)
+
+from .book import Book, Ending, with_rejection
+from .moves import Move, reject, start
+from .situation import CommandFacts, EventNote, Target
+from .words import cut
+
+
+class Refused(Exception):  # noqa: N818  a sentence for the person who asked, not an error of ours
+    """The command does not fit the state."""
+
+
+def untaken(book: Book) -> tuple[CommandFacts, ...]:
+    """Commands whose effect is not recorded yet, oldest first."""
+    taken = {command.uid for command in book.status.commands}
+    waiting = (command for command in book.situation.commands if command.uid not in taken)
+    return tuple(sorted(waiting, key=lambda command: (command.created, command.name)))
+
+
+def take(book: Book, command: CommandFacts) -> Move:
+    """The effect of a command, or its refusal, recorded with it."""
+    try:
+        move, message = _EFFECTS[command.action](book, command)
+    except Refused as refusal:
+        note = EventNote(
+            Reason.COMMAND_REFUSED, f"{command.action} by {command.by or 'unknown'}: {refusal}", warning=True
+        )
+        unchanged = Move(book.status, _phase(book), Reason.COMMAND_REFUSED, str(refusal), (note,))
+        return _recorded(book, unchanged, command, CommandOutcome.REFUSED, str(refusal))
+    return _recorded(book, move, command, CommandOutcome.ACCEPTED, message)
+
+
+def _phase(book: Book) -> Phase:
+    return book.status.phase or Phase.DEPLOYING
+
+
+def _recorded(book: Book, move: Move, command: CommandFacts, outcome: CommandOutcome, message: str) -> Move:
+    taken = TakenCommand(
+        uid=command.uid,
+        name=command.name,
+        action=command.action,
+        by=command.by[:253],
+        outcome=outcome,
+        message=cut(message, 500),
+        at=Timestamp(book.now),
+    )
+    pending = {other.uid for other in book.situation.commands}
+    kept = (*move.status.commands, taken)
+    surplus = len(kept) - COMMANDS_LIMIT
+    # An entry may only be dropped once its command carries the outcome itself, or it would be taken twice.
+    for entry in move.status.commands:
+        if surplus > 0 and entry.uid not in pending:
+            kept = tuple(other for other in kept if other.uid != entry.uid)
+            surplus -= 1
+    return replace(move, status=move.status.model_copy(update={"commands": kept}))
+
+
+def _same(book: Book, command: CommandFacts, reason: Reason, message: str, **fields: object) -> Move:
+    status = book.status.model_copy(update=fields)
+    note = EventNote(reason, cut(f"{message}{f' ({command.reason})' if command.reason else ''}", 900))
+    return Move(status, _phase(book), reason, message, (note,))
+
+
+def _candidate(book: Book, command: CommandFacts) -> None:
+    if book.candidate is None or book.status.rollout is None:
+        raise Refused("no rollout is under way")
+    if command.revision != book.candidate.revision:
+        raise Refused(f"the command is for revision {command.revision}, but the candidate is {book.candidate.revision}")
+
+
+def _approve(book: Book, command: CommandFacts) -> tuple[Move, str]:
+    _candidate(book, command)
+    step = book.status.step
+    names = [plan_step.name for plan_step in book.plan.steps]
+    if command.step not in names:
+        raise Refused(f"there is no step {command.step!r}; the steps are {', '.join(names)}")
+    if step is None or step.name != command.step:
+        now = f"the step under way is {step.name}" if step and step.index else "no step has begun"
+        raise Refused(f"step {command.step} is not under way; {now}")
+    if step.approval is not None:
+        raise Refused(f"step {command.step} was already approved by {step.approval.by}")
+    approved = step.model_copy(update={"approval": Approval(by=command.by or "unknown", at=Timestamp(book.now))})
+    message = f"step {command.step} of revision {command.revision} approved by {command.by or 'unknown'}"
+    return _same(book, command, Reason.APPROVED, message, step=approved), message
+
+
+def _pause(book: Book, command: CommandFacts) -> tuple[Move, str]:
+    _candidate(book, command)
+    if book.status.paused is not None:
+        raise Refused(f"it was already paused by {book.status.paused.by}")
+    message = f"rollout of revision {command.revision} paused by {command.by or 'unknown'}"
+    paused = Approval(by=command.by or "unknown", at=Timestamp(book.now))
+    return _same(book, command, Reason.PAUSED, message, paused=paused), message
+
+
+def _resume(book: Book, command: CommandFacts) -> tuple[Move, str]:
+    _candidate(book, command)
+    if book.status.paused is None:
+        by_spec = "; spec.rollout.paused is true: set it to false" if book.plan.paused else ""
+        raise Refused(f"it is not paused by a command{by_spec}")
+    message = f"rollout of revision {command.revision} resumed by {command.by or 'unknown'}"
+    return _same(book, command, Reason.RESUMED, message, paused=None), message
+
+
+def _abort(book: Book, command: CommandFacts) -> tuple[Move, str]:
+    _candidate(book, command)
+    if book.rejection(command.revision) is not None:
+        raise Refused("it was already taken back")
+    if book.stable is None:
+        raise Refused("there is no stable version to go back to")
+    why = f": {command.reason}" if command.reason else ""
+    message = f"Aborted by {command.by or 'unknown'}{why}."
+    return reject(book, Outcome.ABORTED, Reason.ABORTED, message), f"revision {command.revision} taken back"
+
+
+def _retry(book: Book, command: CommandFacts) -> tuple[Move, str]:
+    rollout = book.status.rollout
+    if rollout is not None and rollout.revision == command.revision and rollout.blocked is not None:
+        message = f"revision {command.revision} is tried again"
+        cleared = rollout.model_copy(update={"blocked": None})
+        return _same(book, command, Reason.RETRIED, message, rollout=cleared), message
+    if book.rejection(command.revision) is None:
+        raise Refused(f"revision {command.revision} was not taken back")
+    if rollout is not None and rollout.revision == command.revision:
+        raise Refused("it is still being taken back; try again in a moment")
+    others = tuple(entry for entry in book.status.rejected if entry.revision != command.revision)
+    message = f"revision {command.revision} starts again at its first step"
+    return _same(book, command, Reason.RETRIED, message, rejected=others), message
+
+
+def _promote(book: Book, command: CommandFacts) -> tuple[Move, str]:
+    _candidate(book, command)
+    rollout = book.status.rollout
+    assert rollout is not None
+    if book.rejection(command.revision) is not None:
+        raise Refused("it was taken back")
+    if rollout.mode is Mode.DIRECT:
+        raise Refused(f"it gets all traffic anyway ({rollout.cause})")
+    direct = rollout.model_copy(update={"mode": Mode.DIRECT, "cause": "Promoted", "blocked": None})
+    message = f"revision {command.revision} is promoted without its remaining steps by {command.by or 'unknown'}"
+    return _same(book, command, Reason.PROMOTED_BY_COMMAND, message, rollout=direct, paused=None), message
+
+
+def _undo(book: Book, command: CommandFacts) -> tuple[Move, str]:
+    stable = book.stable
+    if book.candidate is not None:
+        raise Refused("a rollout is under way; abort it instead")
+    if stable is None or command.revision != stable.revision:
+        raise Refused(f"revision {command.revision} is not stable")
+    former = _before(book)
+    if former is None:
+        raise Refused("no earlier version is left to go back to")
+    message = f"Undone by {command.by or 'unknown'}: back to version {former.version}."
+    move = start(book, former, Mode.DIRECT, "Undo")
+    status = with_rejection(
+        move.status, stable, book.plan.attempt, book.now, Ending(Outcome.UNDONE, Reason.UNDONE, message)
+    )
+    return replace(
+        move, status=status, reason=Reason.UNDONE, message=message
+    ), f"going back to revision {former.revision}"
+
+
+def _before(book: Book) -> Target | None:
+    """The revision that was stable before: its pods may be gone, its record must not be."""
+    for entry in reversed(book.status.history):
+        usable = entry.outcome is Outcome.PROMOTED and entry.revision != (book.stable and book.stable.revision)
+        if (
+            usable
+            and book.rejection(entry.revision) is None
+            and book.facts(entry.revision).record
+            and entry.revision in book.situation.revisions
+        ):
+            return Target(entry.revision, entry.version)
+    return None
+
+
+_EFFECTS: dict[Action, Callable[[Book, CommandFacts], tuple[Move, str]]] = {
+    Action.APPROVE: _approve,
+    Action.PAUSE: _pause,
+    Action.RESUME: _resume,
+    Action.ABORT: _abort,
+    Action.RETRY: _retry,
+    Action.PROMOTE: _promote,
+    Action.UNDO: _undo,
+}

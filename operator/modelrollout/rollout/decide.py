@@ -1,0 +1,84 @@
+"""`decide`: from everything that is known to what is to be recorded, without I/O, clock, randomness or logging.
+
+observe → **decide** → record → act. The answer holds the whole new status; what the cluster should look like is in it. One
+decision makes at most one move, so that each step of a rollout is one status write, and every state in between is a state that
+the operator can be killed in.
+"""
+
+from __future__ import annotations
+
+from modelrollout.api.scalars import Span
+from modelrollout.api.status import MetricStatus, ModelDeploymentStatus
+
+from .book import Book
+from .evidence import fold
+from .moves import Move, Wait
+from .present import present
+from .rules import RULES
+from .situation import Decision, Situation
+
+URGENT_LIMIT = 0.05
+"""Seconds: a wake in the past is moved here, so that a decision never spins."""
+
+
+def decide(situation: Situation) -> Decision:
+    """The decision that follows from a Situation."""
+    status = _under_plan(situation, fold(situation))
+    book = Book(situation, status)
+    answer = next(found for rule in RULES if (found := rule(book)) is not None)
+    if isinstance(answer, Move):
+        after = Book(situation, answer.status)
+        return Decision(
+            present(after, answer), wake_at=situation.now, events=answer.events, again=True, urgent=answer.urgent
+        )
+    decided = present(book, answer)
+    return Decision(decided, wake_at=_wake(situation, answer), checkpoint=essence(decided) == essence(situation.status))
+
+
+def _under_plan(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """Record which plan is in force. Another plan gives a blocked candidate another chance."""
+    if not situation.plan_name or situation.plan_name == status.plan:
+        return status
+    rollout = status.rollout
+    if (
+        rollout is not None
+        and rollout.blocked is not None
+        and not any(entry.revision == rollout.revision for entry in status.rejected)
+    ):
+        rollout = rollout.model_copy(update={"blocked": None})
+    plan = situation.plan
+    traffic = status.traffic.model_copy(update={"router": plan.router}) if plan else status.traffic
+    return status.model_copy(update={"plan": situation.plan_name, "rollout": rollout, "traffic": traffic})
+
+
+def _wake(situation: Situation, wait: Wait) -> float | None:
+    moments = [moment for moment in wait.wake if moment > situation.now]
+    missed = len(moments) < len(wait.wake)
+    if missed and not moments:
+        return situation.now + situation.timing.ready_for
+    return max(min(moments), situation.now + URGENT_LIMIT) if moments else None
+
+
+_NOTHING_COVERED = Span("0s")
+
+
+def essence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """The status without its progress: what must be written at once when it changes.
+
+    Progress (counts, covered time, estimates) is made again from the recorded points after a restart, so it is only saved now
+    and then.
+    """
+    metrics = tuple(
+        MetricStatus(name=metric.name, verdict=metric.verdict, reason=metric.reason) for metric in status.metrics
+    )
+    step = status.step and status.step.model_copy(
+        update={"covered": _NOTHING_COVERED, "spent": _NOTHING_COVERED, "covered_through": None, "advance_at": None}
+    )
+    rollout = status.rollout and status.rollout.model_copy(update={"loading": _NOTHING_COVERED})
+    revisions = tuple(
+        entry.model_copy(update={"unready": _NOTHING_COVERED if entry.unready is not None else None})
+        for entry in status.revisions
+    )
+    return status.model_copy(
+        update={"metrics": metrics, "step": step, "rollout": rollout, "revisions": revisions, "seen_at": None}
+    )

@@ -1,0 +1,181 @@
+"""Folding observations into the recorded state: readiness, applied weights, observed time, windows of metrics.
+
+Everything here is *progress*: it says what was seen and changes no intent. Time is counted, not compared: `tick` is what this
+process has really lived through since it last looked, so that a wall clock that jumps claims nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from modelrollout.analysis.coverage import covered
+from modelrollout.analysis.judge import judge
+from modelrollout.analysis.step import StepContext
+from modelrollout.analysis.step import gating as gating_names
+from modelrollout.analysis.window import Window
+from modelrollout.api.analysis import Metric, StepKind
+from modelrollout.api.scalars import Span, Timestamp
+from modelrollout.api.status import MetricStatus, ModelDeploymentStatus, RevisionStatus, StepStatus
+
+from .book import Book, change_each
+from .plan import PlanStep
+from .situation import Situation
+
+RESTART_ALLOWANCE = 60.0
+"""Seconds that deadlines may count for a gap in which no process looked; covered time counts none of it."""
+
+
+def tick(situation: Situation) -> float:
+    """Seconds to count towards deadlines since the status was last counted on."""
+    seen = situation.status.seen_at
+    if seen is None:
+        return 0.0
+    passed = situation.now - seen
+    lived = RESTART_ALLOWANCE if situation.elapsed is None else situation.elapsed
+    return max(0.0, min(passed, lived))
+
+
+def fold(situation: Situation) -> ModelDeploymentStatus:
+    """The recorded status with everything that was observed since folded in."""
+    status = _revisions(situation, situation.status, tick(situation))
+    status = _traffic(Book(situation, status))
+    status = _rollout(Book(situation, status), tick(situation))
+    counting = status.rollout is not None or any(entry.unready is not None for entry in status.revisions)
+    return status.model_copy(update={"seen_at": Timestamp(situation.now) if counting else None})
+
+
+def _revisions(situation: Situation, status: ModelDeploymentStatus, passed: float) -> ModelDeploymentStatus:
+    def seen(entry: RevisionStatus) -> RevisionStatus:
+        facts = situation.revisions.get(entry.revision)
+        ready = facts.ready if facts else 0
+        if ready or not entry.replicas:
+            unready = None
+        else:
+            unready = Span.of((entry.unready.seconds if entry.unready else 0.0) + (passed if entry.unready else 0.0))
+        if ready == entry.ready_replicas and unready == entry.unready:
+            return entry
+        return entry.model_copy(update={"ready_replicas": ready, "unready": unready})
+
+    return change_each(status, seen)
+
+
+def _traffic(book: Book) -> ModelDeploymentStatus:
+    status, route = book.status, book.situation.route
+    if status.traffic.applied_at is not None or status.traffic.set_at is None or not book.route_as_intended:
+        return status
+    if route.since is None or book.now - route.since < book.situation.timing.settle:
+        return status
+    traffic = status.traffic.model_copy(update={"applied_at": Timestamp(book.now)})
+    return status.model_copy(update={"traffic": traffic})
+
+
+def _rollout(book: Book, passed: float) -> ModelDeploymentStatus:
+    status, rollout, candidate = book.status, book.status.rollout, book.candidate
+    if rollout is None or candidate is None:
+        return status
+    if rollout.loaded_at is None:
+        loaded = Timestamp(book.now) if candidate.replicas and book.confirmed(candidate, _first_need(book)) else None
+        rollout = rollout.model_copy(update={"loading": Span.of(rollout.loading.seconds + passed), "loaded_at": loaded})
+        status = status.model_copy(update={"rollout": rollout})
+    return _step(Book(book.situation, status), passed)
+
+
+def _first_need(book: Book) -> int:
+    return book.pods_needed if not book.direct else min(1, book.pods_needed)
+
+
+def _step(book: Book, passed: float) -> ModelDeploymentStatus:
+    status, step = book.status, book.status.step
+    if step is None or step.index == 0 or book.direct or book.step is None:
+        return status
+    if step.applied_at is None:
+        if status.traffic.applied_at is None or not candidate_holds(book, book.step):
+            return status
+        step = step.model_copy(update={"applied_at": Timestamp(max(status.traffic.applied_at, step.started_at))})
+        return status.model_copy(update={"step": step})
+    metrics = _judged(book, book.step, step)
+    step = step.model_copy(update={"spent": Span.of(step.spent.seconds + passed)})
+    step = _covered(book, step, passed)
+    return status.model_copy(update={"step": step, "metrics": metrics})
+
+
+def candidate_holds(book: Book, step: PlanStep) -> bool:
+    """Whether the candidate has the step's weight."""
+    return book.candidate is not None and book.candidate.weight == step.weight
+
+
+def _judged(book: Book, plan_step: PlanStep, step: StepStatus) -> tuple[MetricStatus, ...]:
+    assert step.applied_at is not None
+    context = StepContext(kind=plan_step.kind, since=float(step.applied_at), now=book.now, interval=book.plan.interval)
+    known = {metric.name: metric for metric in book.status.metrics}
+    return tuple(
+        judge(metric, known.get(metric.name), book.situation.windows.get(metric.name, ()), context)
+        for metric in book.plan.metrics
+    )
+
+
+def gating(metrics: Iterable[Metric], statuses: Iterable[MetricStatus], kind: StepKind) -> tuple[MetricStatus, ...]:
+    """What the metrics say that a step of this kind waits for; a metric that was never judged says Continue."""
+    by_name = {status.name: status for status in statuses}
+    names = gating_names(metrics, kind)
+    return tuple(by_name.get(metric.name, MetricStatus(name=metric.name)) for metric in metrics if metric.name in names)
+
+
+def _covered(book: Book, step: StepStatus, passed: float) -> StepStatus:
+    """Count the time in which the route was as intended and, where metrics gate the step, windows had answers."""
+    assert book.step is not None
+    assert step.applied_at is not None
+    names = gating_names(book.plan.metrics, book.step.kind)
+    if not names:
+        lived = passed if book.situation.elapsed is not None and book.route_as_intended else 0.0
+        return step.model_copy(update={"covered": Span.of(step.covered.seconds + lived)})
+    start = float(step.covered_through or step.applied_at)
+    windows: dict[str, tuple[Window, ...]] = {name: book.situation.windows.get(name, ()) for name in names}
+    seconds, through = covered(windows, names, float(step.applied_at), start)
+    if not book.route_as_intended:
+        seconds, through = 0.0, max(through, start)
+    return step.model_copy(
+        update={"covered": Span.of(step.covered.seconds + seconds), "covered_through": Timestamp(through)}
+    )
+
+
+def carry(observed: ModelDeploymentStatus, remembered: ModelDeploymentStatus | None) -> ModelDeploymentStatus:
+    """The observed status with progress that this process has folded but not written yet.
+
+    Only if both speak of the same step of the same rollout at the same applied weight; otherwise what was written wins.
+    """
+    if remembered is None or observed.rollout is None or remembered.rollout is None:
+        return observed
+    if _identity(observed) != _identity(remembered) or (remembered.seen_at or 0.0) < (observed.seen_at or 0.0):
+        return observed
+    rollout = observed.rollout.model_copy(update={"loading": remembered.rollout.loading})
+    known = {entry.revision: entry for entry in remembered.revisions}
+    status = change_each(
+        observed,
+        lambda entry: (
+            entry.model_copy(
+                update={
+                    "unready": known[entry.revision].unready,
+                    "ready_replicas": known[entry.revision].ready_replicas,
+                }
+            )
+            if entry.revision in known
+            else entry
+        ),
+    )
+    progress = {"rollout": rollout, "metrics": remembered.metrics, "seen_at": remembered.seen_at}
+    if observed.step and remembered.step:
+        counted = {name: getattr(remembered.step, name) for name in ("covered", "covered_through", "spent")}
+        progress["step"] = observed.step.model_copy(update=counted)
+    return status.model_copy(update=progress)
+
+
+def _identity(status: ModelDeploymentStatus) -> tuple[object, ...]:
+    rollout, step = status.rollout, status.step
+    return (
+        rollout and (rollout.revision, rollout.started_at, rollout.mode, rollout.loaded_at),
+        step and (step.name, step.index, step.started_at, step.applied_at),
+        status.traffic.set_at,
+        status.traffic.applied_at,
+        status.plan,
+    )

@@ -1,0 +1,200 @@
+"""When a step is over: hold, evidence, approval (rule 3).
+
+A step ends only after its hold of *covered* time, with each gating metric's sample and no Fail, NoData or Error. A step that
+lacks evidence at its `maxDuration` follows `onInconclusive`. Approval may come early and overrides none of this, save that it
+lets a step go on that has been found inconclusive: a recorded human decision.
+"""
+
+from __future__ import annotations
+
+from modelrollout.api.analysis import OnBreach, OnInconclusive
+from modelrollout.api.reasons import Reason
+from modelrollout.api.scalars import FULL_WEIGHT
+from modelrollout.api.status import MetricStatus, Outcome, Phase, StepStatus, Verdict
+
+from .book import Book
+from .capacity import candidate_pods
+from .evidence import gating
+from .moves import Move, Wait, reject
+from .plan import PlanStep
+from .situation import EventNote
+from .waits import held_back, next_text, paused_text, pods_are_missing, route_is_pending, stable_is_unavailable
+from .words import at, percent
+
+
+def step_is_over(book: Book) -> Move | Wait | None:
+    """None when the step is over, else why not."""
+    step, plan_step = book.status.step, book.step
+    assert step is not None
+    assert plan_step is not None
+    for ask in (_in_the_way, _breached, _unanswered, _evidence, _hold, _approval, _pause):
+        if (answer := ask(book, step, plan_step)) is not None:
+            return _shown_as_paused(book, answer) if isinstance(answer, Wait) else answer
+    return None
+
+
+def _shown_as_paused(book: Book, wait: Wait) -> Wait:
+    paused = paused_text(book)
+    if paused is None or wait.phase is Phase.PAUSED:
+        return wait
+    weight = book.candidate.weight if book.candidate else 0
+    return Wait(Phase.PAUSED, paused[0], f"Paused at {percent(weight)}: {paused[1]}.", wait.wake, stalled=wait.stalled)
+
+
+def _in_the_way(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
+    candidate = book.candidate
+    assert candidate is not None
+    for problem in (*book.situation.problems, book.situation.metrics_problem if book.plan.judged else None):
+        if problem is not None:
+            return held_back(book, problem)
+    if step.applied_at is None or not book.route_as_intended:
+        return route_is_pending(book)
+    if book.ready(candidate) < candidate_pods(book.plan, book.full, candidate.weight):
+        return pods_are_missing(book)
+    if plan_step.weight < FULL_WEIGHT:
+        return stable_is_unavailable(book, "for its share", only_if=True)
+    return None
+
+
+def _gates(book: Book, plan_step: PlanStep) -> tuple[MetricStatus, ...]:
+    return gating(book.plan.metrics, book.status.metrics, plan_step.kind)
+
+
+def _breached(book: Book, _step: StepStatus, plan_step: PlanStep) -> Wait | None:
+    pausing = {metric.name for metric in book.plan.metrics if metric.breach is OnBreach.PAUSE or metric.gates}
+    failed = next(
+        (metric for metric in book.status.metrics if metric.verdict is Verdict.FAIL and metric.name in pausing), None
+    )
+    if failed is None:
+        return None
+    return Wait(
+        Phase.PAUSED,
+        Reason.METRIC_BREACHED,
+        f"Paused at {percent(plan_step.weight)}: {failed.message or failed.name}",
+        stalled=False,
+    )
+
+
+def _unanswered(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
+    silent = next(
+        (metric for metric in _gates(book, plan_step) if metric.verdict in (Verdict.NO_DATA, Verdict.ERROR)), None
+    )
+    if silent is None:
+        return None
+    since = silent.answered_at or step.applied_at or step.started_at
+    overdue = book.now - since >= book.plan.no_data_deadline
+    why = (silent.message or f"metric {silent.name} has no data").rstrip(".")
+    message = f"Holding at {percent(plan_step.weight)}: {why}. Nothing changes until there are data; missed windows will be read back then."
+    wake = () if overdue else (since + book.plan.no_data_deadline,)
+    return Wait(Phase.PROGRESSING, Reason.METRICS_UNAVAILABLE, message, wake, stalled=overdue)
+
+
+def _required(book: Book, plan_step: PlanStep) -> float:
+    """Covered seconds that the step needs: its hold, and as much as the latest data come late."""
+    late = [
+        metric.delay.seconds
+        for metric in book.plan.metrics
+        if metric.delay and metric.gates and plan_step.kind in metric.kinds_of_steps
+    ]
+    return plan_step.hold + max(late, default=0.0)
+
+
+def _left(book: Book, step: StepStatus, plan_step: PlanStep) -> float:
+    return max(0.0, _required(book, plan_step) - step.covered.seconds)
+
+
+def _evidence(book: Book, step: StepStatus, plan_step: PlanStep) -> Move | Wait | None:
+    """What a step that lacks evidence does once its time is up."""
+    lacking = _lacking(book, plan_step)
+    if lacking is None and not _left(book, step, plan_step):
+        return None
+    spent = step.spent.seconds
+    if spent < plan_step.max_duration or (step.inconclusive and step.approval is not None):
+        return None
+    choice = book.plan.on_inconclusive
+    if choice is OnInconclusive.PROMOTE:
+        return None
+    why = lacking.message.rstrip(".") if lacking and lacking.message else "the hold was not covered by answers"
+    if choice is OnInconclusive.ROLLBACK:
+        return reject(
+            book,
+            Outcome.ROLLED_BACK,
+            Reason.INCONCLUSIVE,
+            f"Step {plan_step.name} lacked evidence at its maxDuration: {why}.",
+        )
+    message = f"Paused at {percent(plan_step.weight)}: not enough evidence ({why}). Approve the step, abort, or send more traffic."
+    if not step.inconclusive:
+        status = book.status.model_copy(
+            update={"step": step.model_copy(update={"inconclusive": True, "approval": None})}
+        )
+        return Move(
+            status,
+            Phase.PAUSED,
+            Reason.NOT_ENOUGH_EVIDENCE,
+            message,
+            (EventNote(Reason.NOT_ENOUGH_EVIDENCE, message, warning=True),),
+        )
+    return Wait(Phase.PAUSED, Reason.NOT_ENOUGH_EVIDENCE, message)
+
+
+def _lacking(book: Book, plan_step: PlanStep) -> MetricStatus | None:
+    """The first gating metric that does not say Pass."""
+    return next((metric for metric in _gates(book, plan_step) if metric.verdict is not Verdict.PASS), None)
+
+
+def _excused(book: Book, step: StepStatus, plan_step: PlanStep) -> bool:
+    """Whether the step may end without evidence: its time is up and a person, or the spec, said so."""
+    if step.spent.seconds < plan_step.max_duration:
+        return False
+    return book.plan.on_inconclusive is OnInconclusive.PROMOTE or bool(step.inconclusive and step.approval)
+
+
+def _hold(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
+    if _excused(book, step, plan_step):
+        return None
+    left, lacking = _left(book, step, plan_step), _lacking(book, plan_step)
+    if not left and lacking is None:
+        return None
+    weight = percent(plan_step.weight)
+    timeout = book.now + max(0.0, plan_step.max_duration - step.spent.seconds)
+    wake = (book.now + left, timeout) if left else (timeout,)
+    if lacking is not None and lacking.message:
+        return Wait(
+            Phase.PROGRESSING,
+            Reason.COLLECTING_DATA,
+            f"At {weight}: {lacking.name} needs more data before {next_text(book)}.",
+            wake,
+        )
+    when = at(advance_at(step, _required(book, plan_step)) or book.now + left)
+    reason = (
+        Reason.ANALYSIS_PASSING
+        if _gates(book, plan_step)
+        else Reason.UNJUDGED
+        if not book.plan.judged
+        else Reason.HOLDING
+    )
+    return Wait(Phase.PROGRESSING, reason, f"At {weight} as planned; {next_text(book)} not before {when}.", wake)
+
+
+def advance_at(step: StepStatus, required: float) -> float | None:
+    """Earliest end of the step: its hold, and the time lost so far, after its weight was applied."""
+    if step.applied_at is None:
+        return None
+    through = step.covered_through or step.applied_at + step.spent.seconds
+    lost = max(0.0, through - step.applied_at - step.covered.seconds)
+    return step.applied_at + required + lost
+
+
+def _approval(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
+    if not plan_step.approval or step.approval is not None:
+        return None
+    index = book.plan.steps.index(plan_step) + 1
+    message = f"Step {index} of {len(book.plan.steps)} ({plan_step.name}) waits for approval: `kubectl modelrollout approve {book.situation.name}`. Then {next_text(book)}."
+    return Wait(Phase.PAUSED, Reason.APPROVAL_REQUIRED, message)
+
+
+def _pause(book: Book, _step: StepStatus, plan_step: PlanStep) -> Wait | None:
+    paused = paused_text(book)
+    if paused is None:
+        return None
+    return Wait(Phase.PAUSED, paused[0], f"Paused at {percent(plan_step.weight)}: {paused[1]}.")

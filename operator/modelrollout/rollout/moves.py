@@ -1,0 +1,281 @@
+"""The transitions of a rollout: each takes a Book and returns the status after it, with a word and a sentence about why.
+
+A move changes intent (weights, pods, roles) and is written before anything is done about it. Moves do not ask whether they are
+allowed: rules do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelrollout.api.reasons import Reason
+from modelrollout.api.scalars import FULL_WEIGHT, Timestamp, Weight
+from modelrollout.api.status import (
+    Mode,
+    ModelDeploymentStatus,
+    Outcome,
+    Phase,
+    Problem,
+    RevisionStatus,
+    Role,
+    RolloutStatus,
+    StepStatus,
+)
+
+from .book import (
+    Book,
+    Ending,
+    change,
+    change_each,
+    with_history,
+    with_rejection,
+    with_step,
+    with_weight,
+    without_rollout,
+)
+from .capacity import candidate_pods, stable_pods
+from .plan import PlanStep
+from .situation import EventNote, Target
+from .words import cut, percent
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A change of the recorded state. `urgent`: it takes traffic away from a version that must not have it."""
+
+    status: ModelDeploymentStatus
+    phase: Phase
+    reason: Reason
+    message: str
+    events: tuple[EventNote, ...] = ()
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing changes now. `wake`: when a wait may be over. `stalled`: only a person can end it."""
+
+    phase: Phase
+    reason: Reason
+    message: str
+    wake: tuple[float, ...] = ()
+    stalled: bool = False
+
+
+def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
+    """Record a candidate: weight 0, the pods that its first weight needs."""
+    plan, now, stable = book.plan, book.now, book.stable
+    full = book.facts(stable.revision).replicas if plan.autoscaled and stable else plan.replicas
+    full = full or plan.replicas
+    first = FULL_WEIGHT if mode is Mode.DIRECT else plan.steps[0].weight
+    pods = full if mode is Mode.DIRECT else candidate_pods(plan, full, first)
+    entry = RevisionStatus(
+        revision=target.revision,
+        version=target.version,
+        role=Role.CANDIDATE,
+        replicas=pods,
+        ready_replicas=book.facts(target.revision).ready,
+    )
+    others = tuple(other for other in book.status.revisions if other.revision != target.revision)
+    rollout = RolloutStatus(
+        revision=target.revision,
+        attempt=plan.attempt,
+        mode=mode,
+        cause=cause,
+        started_at=Timestamp(now),
+        replicas=full,
+        restarts_base=book.facts(target.revision).restarts,
+    )
+    step = StepStatus(name="", index=0, total=len(plan.steps), started_at=Timestamp(now))
+    status = book.status.model_copy(
+        update={"revisions": (*others, entry), "rollout": rollout, "step": step, "metrics": ()}
+    )
+    text = f"Revision {target.revision} from version {target.version}"
+    return Move(
+        status,
+        Phase.DEPLOYING,
+        Reason.CREATING,
+        f"Version {target.version} is being created.",
+        (EventNote(Reason.CANDIDATE_CREATED, text),),
+    )
+
+
+def weigh(book: Book, step: PlanStep) -> Move:
+    """Give the candidate a step's weight and begin that step."""
+    candidate, now = book.candidate, book.now
+    assert candidate is not None
+    status = book.status
+    if status.step is None or status.step.name != step.name or status.step.index == 0:
+        status = with_step(status, book.plan, step, now)
+    if candidate.weight != step.weight:
+        status = with_weight(status, candidate.revision, step.weight, now, f"step {step.name}")
+        status = change(status, candidate.revision, replicas=_pods_at(book, step.weight))
+    status = _restarts_from_here(book, status)
+    index = book.plan.steps.index(step) + 1
+    text = f"{percent(candidate.weight)} → {percent(step.weight)} (step {index} of {len(book.plan.steps)})"
+    return Move(
+        status,
+        Phase.PROGRESSING,
+        Reason.ROUTE_PENDING,
+        f"Version {candidate.version} gets {percent(step.weight)} of traffic.",
+        (EventNote(Reason.WEIGHT_CHANGED, text),),
+    )
+
+
+def _pods_at(book: Book, weight: int) -> int:
+    assert book.candidate is not None
+    pods = candidate_pods(book.plan, book.full, weight)
+    # A share that is made of pods moves with them; a routed one must never have fewer than were confirmed ready.
+    return pods if book.plan.router == "Service" else max(pods, book.candidate.replicas)
+
+
+def _restarts_from_here(book: Book, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    assert status.rollout is not None
+    base = book.facts(status.rollout.revision).restarts
+    return status.model_copy(update={"rollout": status.rollout.model_copy(update={"restarts_base": base})})
+
+
+def take_all(book: Book, reason: str) -> Move:
+    """Give the candidate all traffic at once."""
+    candidate = book.candidate
+    assert candidate is not None
+    status = with_weight(book.status, candidate.revision, FULL_WEIGHT, book.now, reason)
+    text = f"{percent(candidate.weight)} → 100 % ({reason})"
+    return Move(
+        status,
+        Phase.PROMOTING,
+        Reason.ROUTE_PENDING,
+        f"Version {candidate.version} gets all traffic.",
+        (EventNote(Reason.WEIGHT_CHANGED, text),),
+    )
+
+
+def give_back(book: Book, reason: Reason, message: str, *, blocked: bool = False) -> Move:
+    """Take the candidate's weight away without rejecting it: it may come back."""
+    candidate = book.candidate
+    assert candidate is not None
+    status = with_weight(book.status, candidate.revision, 0, book.now, reason)
+    if status.step is not None:
+        status = status.model_copy(
+            update={"step": status.step.model_copy(update={"applied_at": None, "covered_through": None})}
+        )
+    if blocked and status.rollout is not None:
+        problem = Problem(reason=reason, message=cut(message))
+        status = status.model_copy(update={"rollout": status.rollout.model_copy(update={"blocked": problem})})
+    note = EventNote(Reason.WEIGHT_CHANGED, f"{percent(candidate.weight)} → 0 %: {message}", warning=True)
+    return Move(status, Phase.PROGRESSING, reason, message, (note,), urgent=True)
+
+
+def reject(book: Book, outcome: Outcome, reason: Reason, message: str) -> Move:
+    """Reject the candidate and take its weight away at once.
+
+    Where stable has no ready pod and the candidate has, moving would turn a bad answer into none: the rejection is recorded
+    and the weight follows as soon as stable has a ready pod.
+    """
+    candidate = book.candidate
+    assert candidate is not None
+    ending = Ending(outcome, reason, message)
+    status = with_rejection(book.status, candidate, book.plan.attempt, book.now, ending)
+    status = status.model_copy(update={"paused": None})
+    noted = EventNote(Reason.ROLLED_BACK, cut(f"{percent(candidate.weight)} → 0 %: {message}", 900), warning=True)
+    if must_keep_weight(book):
+        problem = Problem(reason=reason, message=cut(message))
+        rollout = status.rollout.model_copy(update={"blocked": problem}) if status.rollout else None
+        return Move(
+            status.model_copy(update={"rollout": rollout}),
+            Phase.ROLLING_BACK,
+            Reason.STABLE_UNAVAILABLE,
+            message,
+            (noted,),
+            urgent=True,
+        )
+    return leave(Book(book.situation, status), ending, (noted,))
+
+
+def must_keep_weight(book: Book) -> bool:
+    """Whether taking the candidate's weight would send requests to no ready pod at all."""
+    return (
+        book.candidate is not None
+        and book.candidate.weight > 0
+        and not book.ready(book.stable)
+        and book.ready(book.candidate) > 0
+    )
+
+
+def leave(book: Book, ending: Ending, events: tuple[EventNote, ...] = ()) -> Move:
+    """End the rollout without promotion: all weight to stable, the candidate's pods follow after the drain."""
+    candidate, status, reason = book.candidate, book.status, Reason(ending.reason)
+    assert candidate is not None
+    if candidate.weight:
+        status = with_weight(status, candidate.revision, 0, book.now, reason)
+    rejected = book.rejection(candidate.revision) is not None
+    kept = Timestamp(book.now + book.plan.keep_failed) if rejected and book.plan.keep_failed else None
+    status = with_history(status, candidate, book.now, ending)
+    status = change(
+        status, candidate.revision, role=Role.FORMER, warm_until=None, kept_until=kept, effective_weight=None
+    )
+    phase = Phase.FAILED if reason is Reason.MODEL_LOAD_FAILED else Phase.ROLLING_BACK
+    return Move(without_rollout(status), phase, reason, ending.message, events, urgent=True)
+
+
+def promote(book: Book) -> Move:
+    """The one write that makes the candidate stable. The former stable stays warm, unless it was rejected."""
+    candidate, stable, now = book.candidate, book.stable, book.now
+    assert candidate is not None
+    rejected = stable is not None and book.rejection(stable.revision) is not None
+    warm = Timestamp(now + book.plan.scale_down_delay) if book.plan.scale_down_delay and not rejected else None
+    kept = Timestamp(now + book.plan.keep_failed) if rejected and book.plan.keep_failed else None
+    cause = book.status.rollout.cause if book.status.rollout else ""
+    text = f"Version {candidate.version} is stable" + (f" ({cause})" if cause else "")
+    status = with_history(book.status, candidate, now, Ending(Outcome.PROMOTED, cause, text))
+
+    def swapped(entry: RevisionStatus) -> RevisionStatus:
+        if entry.revision == candidate.revision:
+            return entry.model_copy(update={"role": Role.STABLE, "replicas": max(entry.replicas, book.full)})
+        if stable is not None and entry.revision == stable.revision:
+            return entry.model_copy(
+                update={"role": Role.FORMER, "weight": Weight(0), "warm_until": warm, "kept_until": kept}
+            )
+        return entry
+
+    status = without_rollout(change_each(status, swapped)).model_copy(update={"paused": None})
+    return Move(status, Phase.HEALTHY, Reason.PROMOTED, f"{text}.", (EventNote(Reason.PROMOTED, text),))
+
+
+def scale(book: Book, pods: dict[str, int]) -> Move | None:
+    """Record other pod counts; None if they are what is recorded."""
+    changed = {
+        entry.revision for entry in book.status.revisions if pods.get(entry.revision, entry.replicas) != entry.replicas
+    }
+    if not changed:
+        return None
+    status = change_each(
+        book.status,
+        lambda entry: (
+            entry.model_copy(update={"replicas": pods[entry.revision]}) if entry.revision in changed else entry
+        ),
+    )
+    phase = Phase.PROGRESSING if book.candidate else Phase.HEALTHY
+    return Move(status, phase, Reason.SCALING_UP, "Pod counts follow the plan.")
+
+
+def recorded_pods(book: Book) -> dict[str, int]:
+    """The pod counts that stable and candidate should have now, by the capacity rule."""
+    plan, stable, candidate = book.plan, book.stable, book.candidate
+    pods: dict[str, int] = {}
+    if candidate is None:
+        if stable is not None:
+            pods[stable.revision] = plan.replicas
+        return pods
+    full = book.full
+    if book.direct:
+        pods[candidate.revision] = full
+    else:
+        now = book.pods_needed
+        later = candidate_pods(plan, full, book.next_step.weight) if book.next_step else now
+        pods[candidate.revision] = min(max(candidate.replicas, now), max(now, later))
+    if stable is not None:
+        kept = stable_pods(plan, full, 0 if book.direct else candidate.weight)
+        caught_up = book.ready(candidate) >= pods[candidate.revision]
+        pods[stable.revision] = kept if caught_up or kept > stable.replicas else max(kept, min(stable.replicas, full))
+    return pods

@@ -1,0 +1,435 @@
+"""The semantics of a rollout, from top to bottom.
+
+Each rule states one fact and what follows from it: a `Move` (the recorded state changes), a `Wait` (nothing changes now, and
+why), or None (the fact does not hold; ask the next rule). The first answer counts, so the order of `RULES` *is* the priority:
+what takes traffic away from a bad version stands before everything that people and plans ask for, and raising a weight is the
+last thing that anything leads to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from modelrollout.api.analysis import OnBreach
+from modelrollout.api.command import Action
+from modelrollout.api.reasons import Reason
+from modelrollout.api.scalars import FULL_WEIGHT, Timestamp, Weight
+from modelrollout.api.status import Mode, Outcome, Phase, RevisionStatus, Role, StepStatus, TimelineEntry, Verdict
+
+from .book import Book, Ending, change_each
+from .capacity import candidate_pods
+from .commands import take, untaken
+from .hold import step_is_over
+from .moves import (
+    Move,
+    Wait,
+    give_back,
+    leave,
+    must_keep_weight,
+    promote,
+    recorded_pods,
+    reject,
+    scale,
+    start,
+    take_all,
+    weigh,
+)
+from .situation import EventNote, Problem
+from .waits import candidate_is_loading, held_back, pods_are_missing, rest, route_is_pending, stable_is_unavailable
+from .words import span
+
+Rule = Callable[[Book], Move | Wait | None]
+
+RESTARTS_THAT_FAIL = 3
+
+
+def deletion_changes_nothing(book: Book) -> Wait | None:
+    """Children go by owner references; a resource that is being deleted gets no more decisions."""
+    if not book.situation.deleting:
+        return None
+    return Wait(book.status.phase or Phase.DEPLOYING, Reason.SERVING, "Being deleted.")
+
+
+def lost_status_is_read_from_the_cluster(book: Book) -> Move | None:
+    """Empty status with owned children (a restored cluster): stable is what carries most traffic, else the oldest ready one."""
+    present = {revision: facts for revision, facts in book.situation.revisions.items() if facts.exists}
+    if book.status.revisions or not present:
+        return None
+    carried = book.situation.route.weights or {}
+    chosen = max(present, key=lambda name: (carried.get(name, 0), present[name].ready > 0, -present[name].order, name))
+
+    def adopted(revision: str) -> RevisionStatus:
+        facts = present[revision]
+        role = Role.STABLE if revision == chosen else Role.FORMER
+        weight = Weight(FULL_WEIGHT if revision == chosen else 0)
+        return RevisionStatus(
+            revision=revision,
+            version=facts.version or revision.rsplit("-", 1)[0],
+            role=role,
+            weight=weight,
+            replicas=facts.replicas,
+            ready_replicas=facts.ready,
+        )
+
+    entries = tuple(adopted(revision) for revision in sorted(present))
+    noted = TimelineEntry(at=Timestamp(book.now), revision=chosen, weight=Weight(FULL_WEIGHT), reason=Reason.ADOPTED)
+    traffic = book.status.traffic.model_copy(update={"set_at": Timestamp(book.now), "applied_at": None})
+    status = book.status.model_copy(
+        update={"revisions": entries, "traffic": traffic, "timeline": (*book.status.timeline, noted)}
+    )
+    text = f"Status was lost; revision {chosen} was found serving and is stable"
+    return Move(status, Phase.HEALTHY, Reason.ADOPTED, f"{text}.", (EventNote(Reason.ADOPTED, text, warning=True),))
+
+
+def abort_goes_first(book: Book) -> Move | None:
+    """An untaken Abort goes before all other commands and all evidence."""
+    return next((take(book, command) for command in untaken(book) if command.action is Action.ABORT), None)
+
+
+def _judgeable(book: Book) -> bool:
+    return book.candidate is not None and not book.direct and book.rejection(book.candidate.revision) is None
+
+
+def failed_metric_takes_back(book: Book) -> Move | None:
+    """A metric that says Fail, and rolls back on a breach, takes the weight away in the same reconcile."""
+    if not _judgeable(book):
+        return None
+    wanted = {metric.name for metric in book.plan.metrics if metric.breach is OnBreach.ROLLBACK}
+    failed = next(
+        (metric for metric in book.status.metrics if metric.verdict is Verdict.FAIL and metric.name in wanted), None
+    )
+    if failed is None:
+        return None
+    return reject(
+        book, Outcome.ROLLED_BACK, Reason(failed.reason or Reason.METRIC_WORSE), failed.message or failed.name
+    )
+
+
+def unstable_candidate_takes_back(book: Book) -> Move | None:
+    """Kubernetes' own facts fail a candidate: restarts within a step, or no ready pod for too long."""
+    rollout, candidate, step = book.status.rollout, book.candidate, book.status.step
+    if not _judgeable(book) or rollout is None or candidate is None or step is None or step.index == 0:
+        return None
+    facts = book.facts(candidate.revision)
+    restarts = facts.restarts - rollout.restarts_base
+    why = f" {facts.trouble}" if facts.trouble else ""
+    if restarts >= RESTARTS_THAT_FAIL:
+        return reject(
+            book,
+            Outcome.FAILED,
+            Reason.CANDIDATE_UNSTABLE,
+            f"Its containers restarted {restarts} times within step {step.name}.{why}",
+        )
+    deadline = book.plan.unavailable_deadline
+    if candidate.unready is not None and candidate.unready.seconds >= deadline:
+        return reject(
+            book, Outcome.FAILED, Reason.CANDIDATE_UNSTABLE, f"It had no ready pod for {span(deadline)}.{why}"
+        )
+    return None
+
+
+def load_deadline_takes_back(book: Book) -> Move | None:
+    """A candidate that was never ready within `loadDeadline` has failed; readiness afterwards does not revive it."""
+    rollout, candidate = book.status.rollout, book.candidate
+    if rollout is None or candidate is None or rollout.loaded_at is not None or candidate.weight:
+        return None
+    if book.rejection(candidate.revision) is not None or rollout.loading.seconds < book.plan.load_deadline:
+        return None
+    trouble = book.facts(candidate.revision).trouble or "no pod became ready"
+    message = f"Not ready within {span(book.plan.load_deadline)}: {trouble}. No traffic was moved."
+    return reject(book, Outcome.FAILED, Reason.MODEL_LOAD_FAILED, message)
+
+
+def rejected_candidate_returns(book: Book) -> Move | Wait | None:
+    """A rejected candidate that kept its weight for want of a ready stable pod gives it back now."""
+    candidate, rollout = book.candidate, book.status.rollout
+    rejection = book.rejection(candidate.revision) if candidate else None
+    if candidate is None or rollout is None or rejection is None:
+        return None
+    if must_keep_weight(book):
+        message = f"Version {candidate.version} was taken back ({rejection.message}), but stable has no ready pod; traffic follows as soon as it has one."
+        return Wait(Phase.ROLLING_BACK, Reason.STABLE_UNAVAILABLE, message, stalled=True)
+    outcome = Outcome.ABORTED if rejection.reason == Reason.ABORTED else Outcome.ROLLED_BACK
+    return leave(book, Ending(outcome, rejection.reason, rejection.message))
+
+
+def candidate_without_ready_pod_gives_back(book: Book) -> Move | None:
+    """A candidate with weight and no ready pod goes to 0 if stable has a ready pod; it may come back."""
+    candidate = book.candidate
+    if candidate is None or not candidate.weight or book.ready(candidate) or not book.ready(book.stable):
+        return None
+    return give_back(book, Reason.CANDIDATE_UNREADY, "The candidate has no ready pod.")
+
+
+def missing_series_give_back(book: Book) -> Move | None:
+    """A candidate whose series do not appear although it has traffic cannot be judged: weight 0 until a person acts."""
+    problem, candidate = book.situation.metrics_problem, book.candidate
+    if (
+        problem is None
+        or problem.reason != Reason.METRICS_MISSING
+        or not _judgeable(book)
+        or candidate is None
+        or not candidate.weight
+    ):
+        return None
+    if not book.ready(book.stable):
+        return None
+    return give_back(book, Reason.METRICS_MISSING, problem.message, blocked=True)
+
+
+def command_is_taken(book: Book) -> Move | None:
+    """The oldest command that was not taken yet."""
+    return next((take(book, command) for command in untaken(book)), None)
+
+
+def raised_attempt_revives(book: Book) -> Move | None:
+    """A raised `spec.rollout.attempt` ends the rejection of the revision that the spec asks for."""
+    target = book.target
+    if target is None:
+        return None
+    bound = next((entry for entry in book.status.rejected if entry.revision == target.revision), None)
+    if (
+        bound is None
+        or book.plan.attempt <= bound.attempt
+        or (book.candidate and book.candidate.revision == target.revision)
+    ):
+        return None
+    others = tuple(entry for entry in book.status.rejected if entry.revision != target.revision)
+    text = f"Version {target.version} is tried again (attempt {book.plan.attempt})"
+    status = book.status.model_copy(update={"rejected": others})
+    return Move(
+        status, book.status.phase or Phase.DEPLOYING, Reason.RETRIED, f"{text}.", (EventNote(Reason.RETRIED, text),)
+    )
+
+
+def superseded_candidate_is_withdrawn(book: Book) -> Move | Wait | None:
+    """The spec asks for something else: the candidate goes to 0 first, unless it may finish."""
+    candidate, target, stable = book.candidate, book.target, book.stable
+    if candidate is None or target is None or target.revision == candidate.revision or _may_finish(book):
+        return None
+    if candidate.weight and stable is not None and not book.confirmed(stable, min(stable.replicas, book.full)):
+        return stable_is_unavailable(book, "to take the traffic back")
+    message = f"Version {candidate.version} was superseded: the spec asks for version {target.version}."
+    note = EventNote(Reason.SUPERSEDED, message)
+    return leave(book, Ending(Outcome.SUPERSEDED, Reason.SUPERSEDED, message), (note,))
+
+
+def _may_finish(book: Book) -> bool:
+    """Whether a candidate that the spec no longer asks for goes on all the same."""
+    candidate, target, stable, rollout = book.candidate, book.target, book.stable, book.status.rollout
+    assert target is not None
+    unwanted = book.rejection(target.revision) is not None
+    if unwanted and rollout is not None and rollout.cause == "Undo":
+        return True
+    if stable is None:
+        # It serves everything and nothing else could: it becomes stable in a moment, and the spec's turn comes then.
+        return candidate is not None and candidate.weight > 0
+    return book.plan.finish_when_superseded and target.revision != stable.revision and not unwanted
+
+
+def edited_steps_are_followed(book: Book) -> Move | None:
+    """Where the plan no longer has the step under way as it was, the candidate stands at the last step that it has reached.
+
+    An edit never raises a weight: the next raise needs the hold and the evidence of the step where it stands.
+    """
+    step, candidate, steps = book.status.step, book.candidate, book.plan.steps
+    if book.direct or step is None or candidate is None or step.index == 0 or not steps:
+        return None
+    named = book.step
+    if named is not None and candidate.weight in (named.weight, 0):
+        if (step.index, step.total) == (steps.index(named) + 1, len(steps)):
+            return None
+        numbered = step.model_copy(update={"index": steps.index(named) + 1, "total": len(steps)})
+        status = book.status.model_copy(update={"step": numbered})
+    else:
+        reached = [plan_step for plan_step in steps if plan_step.weight <= candidate.weight]
+        if reached:
+            return weigh(book, reached[-1])
+        before_all = StepStatus(name="", index=0, total=len(steps), started_at=Timestamp(book.now))
+        status = book.status.model_copy(update={"step": before_all})
+    text = f"The steps were edited; the rollout stands at step {named.name if named else 0}."
+    return Move(status, book.status.phase or Phase.PROGRESSING, Reason.HOLDING, text)
+
+
+def pods_follow_the_plan(book: Book) -> Move | None:
+    """Edited replicas, or capacity that a weight needs, change the recorded pod counts."""
+    return scale(book, recorded_pods(book))
+
+
+def former_versions_leave(book: Book) -> Move | None:
+    """Pods without a purpose go, once no traffic has reached them for the drain: warmth over, logs kept long enough."""
+    if not book.drained:
+        return None
+
+    def later(entry: RevisionStatus) -> RevisionStatus:
+        if entry.role is not Role.FORMER or (entry.warm_until and entry.warm_until > book.now):
+            return entry
+        kept = entry.kept_until if entry.kept_until and entry.kept_until > book.now else None
+        # Open connections do not move with endpoints: behind a plain Service only the end of the pods ends them.
+        pods = min(1, entry.replicas) if kept and book.plan.router != "Service" else 0
+        return entry.model_copy(update={"replicas": pods, "warm_until": None, "kept_until": kept})
+
+    status = change_each(book.status, later)
+    gone = [
+        entry
+        for entry in status.revisions
+        if entry.role is Role.FORMER
+        and not entry.replicas
+        and not entry.kept_until
+        and not book.facts(entry.revision).pods
+    ]
+    if gone:
+        status = status.model_copy(
+            update={"revisions": tuple(entry for entry in status.revisions if entry not in gone)}
+        )
+    if status.revisions == book.status.revisions:
+        return None
+    return Move(
+        status,
+        book.status.phase or Phase.HEALTHY,
+        Reason.SCALED_DOWN,
+        "A version that is no longer needed is scaled down.",
+    )
+
+
+def new_candidate_starts(book: Book) -> Move | None:
+    """The spec asks for a revision that is neither running nor rejected."""
+    target, stable = book.target, book.stable
+    if target is None or book.candidate is not None or book.situation.plan is None:
+        return None
+    if book.rejection(target.revision) is not None or (stable is not None and target.revision == stable.revision):
+        return None
+    cause = _why_at_once(book, target.revision)
+    return start(book, target, Mode.DIRECT if cause else Mode.STEPS, cause)
+
+
+def _why_at_once(book: Book, revision: str) -> str:
+    """Why a revision gets all traffic without steps; empty if it does not."""
+    stable, plan, former = book.stable, book.plan, book.entry(revision)
+    if stable is None:
+        return Reason.FIRST_VERSION
+    if not plan.replicas and not plan.autoscaled:
+        return Reason.SCALED_TO_ZERO
+    if former is not None and former.warm_until and former.warm_until > book.now:
+        return Reason.WAY_BACK
+    if stable.unready is not None and stable.unready.seconds >= plan.load_deadline:
+        return Reason.STABLE_UNAVAILABLE
+    return ""
+
+
+def direct_candidate_takes_all(book: Book) -> Move | Wait | None:
+    """A first version, a way back or a promotion by hand: all traffic as soon as its pods are ready, then it is stable."""
+    candidate, rollout = book.candidate, book.status.rollout
+    if candidate is None or not book.direct or rollout is None:
+        return None
+    if candidate.weight == FULL_WEIGHT:
+        return promote(book) if book.applied else route_is_pending(book)
+    if not book.confirmed(candidate, _pods_to_take_all(book, rollout.cause)):
+        return candidate_is_loading(book)
+    if book.situation.problems:
+        return held_back(book, book.situation.problems[0])
+    return take_all(book, rollout.cause)
+
+
+def _pods_to_take_all(book: Book, cause: str) -> int:
+    """Full count, save where nothing serves: there one ready pod is better than none."""
+    nothing_serves = not book.ready(book.stable)
+    alone = cause in (Reason.FIRST_VERSION, Reason.STABLE_UNAVAILABLE) and nothing_serves
+    return min(1, book.full) if alone else book.full
+
+
+def candidate_takes_its_step(book: Book) -> Move | Wait | None:
+    """The candidate is below the weight of its step: before the first step, or after it had lost its pods."""
+    candidate, rollout = book.candidate, book.status.rollout
+    goal = book.step or book.next_step
+    if (
+        candidate is None
+        or rollout is None
+        or goal is None
+        or (book.step is not None and candidate.weight >= goal.weight)
+    ):
+        return None
+    return _obstacle(book, candidate, candidate.replicas) or weigh(book, goal)
+
+
+def _obstacle(book: Book, candidate: RevisionStatus, pods: int) -> Wait | None:
+    """What keeps the candidate's weight from rising."""
+    if rollout_blocked := book.status.rollout and book.status.rollout.blocked:
+        return held_back(book, Problem(rollout_blocked.reason, rollout_blocked.message))
+    for problem in (*book.situation.problems, book.situation.metrics_problem if book.plan.judged else None):
+        if problem is not None:
+            return held_back(book, problem)
+    if not book.confirmed(candidate, pods):
+        return candidate_is_loading(book) if not candidate.weight else pods_are_missing(book)
+    if not book.applied or not (book.route_as_intended or book.status.traffic.set_at is None):
+        return route_is_pending(book)
+    return stable_is_unavailable(book, "for the next weight", only_if=True)
+
+
+def step_is_held(book: Book) -> Move | Wait | None:
+    """The step's hold, evidence and approval."""
+    if book.candidate is None or book.step is None:
+        return None
+    return step_is_over(book)
+
+
+def next_step_begins(book: Book) -> Move | Wait | None:
+    """The step is over: first the pods that the next weight needs, then the weight."""
+    candidate, following = book.candidate, book.next_step
+    if candidate is None or book.step is None or following is None:
+        return None
+    if following.weight > candidate.weight:
+        needed = max(recorded_pods(book)[candidate.revision], _pods_before(book, following.weight))
+        if moved := scale(book, {candidate.revision: needed}):
+            return moved
+        if obstacle := _obstacle(book, candidate, needed):
+            return obstacle
+    return weigh(book, following)
+
+
+def _pods_before(book: Book, weight: int) -> int:
+    """Pods to have ready before a weight. Where pods are the share, adding them early would be moving traffic early."""
+    candidate = book.candidate
+    assert candidate is not None
+    if book.plan.router == "Service" and weight < FULL_WEIGHT:
+        return candidate.replicas
+    return candidate_pods(book.plan, book.full, weight)
+
+
+def last_step_promotes(book: Book) -> Move | None:
+    """The last step is over at 100 % applied: the candidate becomes stable."""
+    candidate = book.candidate
+    if candidate is None or book.step is None or candidate.weight != FULL_WEIGHT or not book.applied:
+        return None
+    return promote(book)
+
+
+def nothing_to_do(book: Book) -> Wait:
+    """No rollout is under way."""
+    return rest(book)
+
+
+RULES: tuple[Rule, ...] = (
+    deletion_changes_nothing,
+    lost_status_is_read_from_the_cluster,
+    abort_goes_first,
+    failed_metric_takes_back,
+    unstable_candidate_takes_back,
+    load_deadline_takes_back,
+    rejected_candidate_returns,
+    candidate_without_ready_pod_gives_back,
+    missing_series_give_back,
+    command_is_taken,
+    raised_attempt_revives,
+    superseded_candidate_is_withdrawn,
+    edited_steps_are_followed,
+    pods_follow_the_plan,
+    former_versions_leave,
+    new_candidate_starts,
+    direct_candidate_takes_all,
+    candidate_takes_its_step,
+    step_is_held,
+    next_step_begins,
+    last_step_promotes,
+    nothing_to_do,
+)
