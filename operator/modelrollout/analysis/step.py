@@ -1,0 +1,39 @@
+"""What a judgement may know of the step beside the windows: its kind, its beginning, the time, the grid.
+
+A metric speaks in a step if its `when` names the step's kind and at least one of its questions can be answered there: at Bake
+stable has no traffic, so `compare` rests and only `limit` or `range` speak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from modelrollout.api.analysis import Metric, StepKind
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """The step in which a metric is judged. `since` is its `appliedAt`; all times in seconds since 1970 UTC, `interval` in seconds."""
+
+    kind: StepKind
+    since: float
+    now: float
+    interval: float
+
+
+def compares(metric: Metric, kind: StepKind) -> bool:
+    """Whether the question against stable is asked in steps of this kind."""
+    return metric.compare is not None and kind is not StepKind.BAKE
+
+
+def speaks(metric: Metric, kind: StepKind) -> bool:
+    """Whether the metric has anything to say in steps of this kind; otherwise its verdict is Resting."""
+    if kind not in metric.kinds_of_steps:
+        return False
+    return metric.limit is not None or metric.range is not None or compares(metric, kind)
+
+
+def gating(metrics: Iterable[Metric], kind: StepKind) -> frozenset[str]:
+    """Names of the metrics for which steps of this kind wait, and whose answers make covered time."""
+    return frozenset(metric.name for metric in metrics if metric.gates and speaks(metric, kind))
