@@ -1,0 +1,1 @@
+"""Prometheus: providers, questions, and the Sampler that turns counters of all rollouts into disjoint windows."""
