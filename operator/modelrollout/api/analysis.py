@@ -104,7 +104,9 @@ class Selector(Model):
 
     series: SeriesName
     """Name of the counter, such as `http_requests_total`."""
-    match: Annotated[list[Matcher], Field(max_length=10)] = Field(default_factory=list)
+    match: Annotated[list[Matcher], Field(max_length=10)] = Field(
+        default_factory=list, exclude_if=lambda found: not found
+    )
     """Only label sets that fit all of these."""
 
 

@@ -1,0 +1,427 @@
+"""Hypothesis strategies for ModelDeployments as people write them: plain dictionaries, camelCase.
+
+`specs()` makes valid ones of every shape the API knows. `invalid_specs()` takes a valid one and plants exactly one fault, so
+that a refusal can only be due to it. Both the models and the CRD are held against them, and a property test of the operator can
+draw its input here.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+Spec = dict[str, Any]
+
+_LOWER = "abcdefghijklmnopqrstuvwxyz"
+_DIGITS = "0123456789"
+
+
+def labels(max_size: int = 32) -> st.SearchStrategy[str]:
+    """DNS-1035 labels."""
+    inner = st.text(_LOWER + _DIGITS + "-", max_size=max_size - 2)
+    return st.builds(str.__add__, st.sampled_from(_LOWER), inner.map(lambda text: text.rstrip("-")))
+
+
+def names() -> st.SearchStrategy[str]:
+    """Names that a ModelDeployment may have."""
+    return labels(36)
+
+
+def durations() -> st.SearchStrategy[str]:
+    """Such as 90s, 1h30m, 2d."""
+    parts = {"d": 9, "h": 48, "m": 300, "s": 4000}
+    units = st.lists(st.sampled_from(list(parts)), min_size=1, unique=True).map(
+        lambda found: [u for u in parts if u in found]
+    )
+    return units.flatmap(
+        lambda found: st.tuples(*(st.integers(0, parts[unit]).map(lambda n, u=unit: f"{n}{u}") for unit in found))
+    ).map("".join)
+
+
+def weights() -> st.SearchStrategy[int | str]:
+    """Weights in all forms: 5, "5", "5%", "0.25%"."""
+    return st.integers(0, 10_000).flatmap(written_weights)
+
+
+def written_weights(points: int) -> st.SearchStrategy[int | str]:
+    """The forms in which so many basis points can be written."""
+    percent = f"{Decimal(points) / 100:f}"
+    if points % 100:
+        return st.sampled_from([percent, f"{percent}%"])
+    whole = points // 100
+    return st.sampled_from([whole, str(whole), f"{whole}%", f"{whole}.0%"])
+
+
+def rates() -> st.SearchStrategy[str]:
+    """Such as "1%" and "0.25%"."""
+    return st.integers(0, 1_000_000).map(lambda points: f"{Decimal(points) / 10_000:f}%")
+
+
+def factors() -> st.SearchStrategy[int | str]:
+    """Such as "1.25", and 2 without quotes."""
+    return st.integers(0, 99_999) | st.integers(0, 99_999).map(lambda found: f"{Decimal(found) / 100:f}")
+
+
+def numbers() -> st.SearchStrategy[int | str]:
+    """Such as "-0.5", and -3 without quotes."""
+    return st.integers(-99_999, 99_999) | st.integers(-99_999, 99_999).map(lambda found: f"{Decimal(found) / 1000:f}")
+
+
+def images() -> st.SearchStrategy[str]:
+    """With a tag, with a digest, with neither."""
+    base = st.sampled_from(["fraud", "registry.example.com/fraud", "localhost:5000/team/fraud"])
+    tag = labels(20).map(lambda text: f":{text}")
+    digest = st.text("0123456789abcdef", min_size=64, max_size=64).map(lambda text: f"@sha256:{text}")
+    return st.builds(str.__add__, base, st.just("") | tag | digest)
+
+
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Spec]:
+    """A dictionary with any of the fields."""
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def steps() -> st.SearchStrategy[list[Spec]]:
+    """Weights that do not fall, names that are unique."""
+
+    @st.composite
+    def build(draw: st.DrawFn) -> list[Spec]:
+        points = sorted(draw(st.lists(st.integers(0, 10_000), min_size=1, max_size=6)))
+        names = draw(st.lists(labels(), min_size=len(points), max_size=len(points), unique=True))
+        found = []
+        for point, name in zip(points, names, strict=True):
+            step = draw(
+                some(
+                    hold=durations(),
+                    maxDuration=durations(),
+                    advance=st.sampled_from(["Automatic", "Approval"]),
+                    name=st.just(name),
+                )
+            )
+            found.append({"weight": draw(written_weights(point)), **step})
+        return found
+
+    return build()
+
+
+def selectors() -> st.SearchStrategy[Spec]:
+    """Counters with conditions on labels, among them texts with quotes and backslashes."""
+    text = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=20)
+    form = st.one_of(
+        st.fixed_dictionaries({"value": text}),
+        st.fixed_dictionaries({"values": st.lists(text, max_size=3)}),
+        st.fixed_dictionaries({"not": st.lists(text, max_size=3)}),
+    )
+    matcher = st.builds(lambda label, found: {"label": label, **found}, st.sampled_from(["status", "path"]), form)
+    series = st.sampled_from(["http_requests_total", "job:errors:sum"])
+    return st.builds(lambda name, match: {"series": name, **match}, series, some(match=st.lists(matcher, max_size=2)))
+
+
+def _kinds_of_rate() -> st.SearchStrategy[Spec]:
+    source = st.sampled_from(["Auto", "Router", "Server"])
+    statuses = st.lists(st.sampled_from(["5xx", "503", "429"]), min_size=1, max_size=3)
+    latency = st.builds(
+        lambda threshold, rest: {"threshold": threshold, **rest},
+        st.integers(1, 9999).flatmap(lambda count: st.sampled_from([f"{count}ms", f"{count}s", f"1m{count}s"])),
+        some(source=source, of=st.sampled_from(["Request", "TimeToFirstToken", "PerToken"])),
+    )
+    ratio = st.builds(
+        lambda side, part, total: {side: part, "total": total},
+        st.sampled_from(["bad", "good"]),
+        selectors(),
+        selectors(),
+    )
+    error_rate = some(source=source, statuses=statuses, excludePaths=st.lists(st.just("/health"), max_size=2))
+    return st.one_of(
+        st.fixed_dictionaries({"errorRate": error_rate}),
+        st.fixed_dictionaries({"latency": latency}),
+        st.fixed_dictionaries({"ratio": ratio}),
+    )
+
+
+def _questions_of_rate() -> st.SearchStrategy[Spec]:
+    compare = st.builds(lambda margin, rest: {"margin": margin, **rest}, factors(), some(ignoreBelow=rates()))
+    return _either(limit=rates(), compare=compare)
+
+
+def _questions_of_query() -> st.SearchStrategy[Spec]:
+    return _either(range=_either(min=numbers(), max=numbers()), compare=_either(maxDrop=numbers(), maxRise=numbers()))
+
+
+def _either(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Spec]:
+    """At least one of the fields."""
+    return some(**fields).filter(bool)
+
+
+def metrics() -> st.SearchStrategy[list[Spec]]:
+    """Up to three metrics of any kind, with unique names."""
+    rate = st.builds(lambda kind, question: kind | question, _kinds_of_rate(), _questions_of_rate())
+    query = st.builds(
+        lambda text, question: {"query": text} | question,
+        st.sampled_from(['sum(up{pod=~"{{pods}}"})', "avg(drift{job='it''s \"quoted\"'})", "1"]),
+        _questions_of_query(),
+    )
+    failures = st.integers(1, 5).flatmap(
+        lambda count: st.fixed_dictionaries({"failures": st.just(count), "of": st.integers(count, 10)})
+    )
+    rest = some(
+        method=st.just("Threshold"),
+        threshold=st.builds(lambda found, more: found | more, failures, some(lookback=durations())),
+        delay=durations(),
+        when=st.lists(st.sampled_from(["Live", "Bake"]), min_size=1, max_size=2, unique=True),
+        minimumSampleSize=st.integers(0, 10_000),
+        onBreach=st.sampled_from(["Rollback", "Pause", "Warn"]),
+        gate=st.booleans(),
+    )
+    metric = st.builds(lambda name, what, more: {"name": name, **what, **more}, labels(), rate | query, rest)
+    return st.lists(metric, max_size=3, unique_by=lambda found: found["name"])
+
+
+def analyses() -> st.SearchStrategy[Spec]:
+    """Valid `spec.analysis`."""
+    identify = st.builds(
+        lambda label, rest: {"label": label, **rest},
+        st.just("model_version"),
+        some(by=st.sampled_from(["Revision", "Version"])),
+    )
+    return some(
+        mode=st.sampled_from(["Metrics", "None"]),
+        provider=labels(),
+        interval=durations(),
+        warmUp=durations(),
+        identify=identify,
+        noDataDeadline=durations(),
+        onInconclusive=st.sampled_from(["Hold", "Promote", "Rollback"]),
+        metrics=metrics(),
+    )
+
+
+def rollouts() -> st.SearchStrategy[Spec]:
+    """Valid `spec.rollout`."""
+    return some(
+        strategy=st.just("Canary"),
+        steps=steps(),
+        loadDeadline=durations(),
+        unavailableDeadline=durations(),
+        scaleDownDelay=durations(),
+        keepFailed=durations(),
+        candidateReplicas=st.sampled_from(["Proportional", "Full"]),
+        whenSuperseded=st.sampled_from(["Replace", "Finish"]),
+        readyWhen=st.sampled_from(["Promoted", "Serving"]),
+        paused=st.booleans(),
+        attempt=st.integers(0, 100),
+    )
+
+
+def traffic() -> st.SearchStrategy[Spec]:
+    """Valid `spec.traffic`: one router, or none named."""
+    parent = st.builds(
+        lambda name, rest: {"name": name, **rest},
+        labels(),
+        some(
+            namespace=labels(),
+            sectionName=labels(),
+            port=st.integers(1, 65535),
+            kind=st.sampled_from(["Gateway", "Service"]),
+        ),
+    )
+    gateway = st.builds(
+        lambda parents, rest: {"parentRefs": parents, **rest},
+        st.lists(parent, min_size=1, max_size=2),
+        some(
+            hostnames=st.lists(st.sampled_from(["fraud.example.com", "*.example.com"]), max_size=2),
+            pathPrefix=st.sampled_from(["/", "/v1/fraud", "/a%20b"]),
+            rewritePrefix=st.just("/"),
+            timeout=durations(),
+        ),
+    )
+    service = some(coarse=st.sampled_from(["Refuse", "Accept"]))
+    return st.one_of(
+        st.just({}), st.fixed_dictionaries({"gateway": gateway}), st.fixed_dictionaries({"service": service})
+    )
+
+
+def _servers() -> st.SearchStrategy[Spec]:
+    env = st.lists(st.builds(lambda name: {"name": name.upper(), "value": "1"}, labels(12)), max_size=2)
+    return st.builds(
+        lambda image, rest: {"image": image, **rest},
+        images(),
+        some(
+            runtime=st.sampled_from(["FastAPI", "Custom"]),
+            port=st.integers(1, 65535),
+            command=st.lists(st.just("serve"), max_size=2),
+            args=st.lists(st.just("--fast"), max_size=2),
+            env=env,
+            resources=st.just({"requests": {"cpu": "100m", "memory": "64Mi"}}),
+        ),
+    )
+
+
+def _services() -> st.SearchStrategy[Spec]:
+    port = st.builds(
+        lambda name, number, rest: {"name": name, "port": number, **rest},
+        labels(15),
+        st.integers(1, 65535),
+        some(targetPort=st.integers(1, 65535), appProtocol=st.just("kubernetes.io/h2c")),
+    )
+    return some(
+        name=labels(),
+        type=st.sampled_from(["ClusterIP", "NodePort", "LoadBalancer"]),
+        ports=st.lists(port, min_size=1, max_size=3, unique_by=lambda found: found["name"]),
+        annotations=st.dictionaries(st.just("example.com/team"), st.just("risk")),
+    )
+
+
+_TEMPLATE: Spec = {
+    "metadata": {"labels": {"team": "risk"}},
+    "spec": {"containers": [{"name": "server", "image": "fraud:2"}], "nodeSelector": {"pool": "models"}},
+}
+
+
+def specs() -> st.SearchStrategy[Spec]:
+    """Valid specs."""
+    scale = st.one_of(
+        st.just({}),
+        st.fixed_dictionaries({"replicas": st.integers(0, 50)}),
+        st.integers(1, 9).map(lambda least: {"autoscaling": {"minReplicas": least, "maxReplicas": least + 3}}),
+    )
+    source = st.one_of(
+        st.fixed_dictionaries({"server": _servers()}, optional={"template": st.just(_TEMPLATE)}),
+        st.just({"template": _TEMPLATE}),
+    )
+    rest = some(
+        version=st.from_regex(r"\A[A-Za-z0-9]([-A-Za-z0-9._+]{0,20}[A-Za-z0-9])?\Z"),
+        model=some(name=labels(), uri=st.just("s3://models/fraud/2"), format=st.just("sklearn")),
+        service=_services(),
+        traffic=traffic(),
+        rollout=rollouts(),
+        analysis=analyses(),
+    )
+    return st.builds(lambda *parts: {key: value for part in parts for key, value in part.items()}, source, scale, rest)
+
+
+Fault = Callable[[Spec], Spec]
+
+
+def _put(*path: str, value: Any) -> Fault:
+    """Replace a field by a bad value, making the way there."""
+
+    def plant(spec: Spec) -> Spec:
+        head, *tail = path
+        inner = _put(*tail, value=value)(spec.get(head) or {}) if tail else value
+        return {**spec, head: inner}
+
+    return plant
+
+
+def _metric(**fields: Any) -> Fault:
+    return _put("analysis", "metrics", value=[{"name": "m", **fields}])
+
+
+def _steps(*found: Spec) -> Fault:
+    return _put("rollout", "steps", value=list(found))
+
+
+def _no_image(spec: Spec) -> Spec:
+    return {key: value for key, value in spec.items() if key not in ("server", "template")}
+
+
+_SELECTOR = {"series": "a_total"}
+_CPU = {"minReplicas": 1, "maxReplicas": 2}
+
+FAULTS: dict[str, Fault] = {
+    "weights fall": _steps({"weight": 25}, {"weight": "5%"}),
+    "a weight above 100": _steps({"weight": 101}),
+    "a weight text above 100": _steps({"weight": "100.01%"}),
+    "a negative weight": _steps({"weight": -1}),
+    "a weight of three decimals": _steps({"weight": "0.125%"}),
+    "a weight that is no number": _steps({"weight": "half"}),
+    "a weight with a space": _steps({"weight": " 5"}),
+    "a weight that is a float": _steps({"weight": 0.5}),
+    "a step without weight": _steps({"hold": "5m"}),
+    "no steps": _steps(),
+    "too many steps": _steps(*({"weight": 1} for _ in range(21))),
+    "two steps of one name": _steps({"weight": 1, "name": "a"}, {"weight": 2, "name": "a"}),
+    "a step's name in capitals": _steps({"weight": 1, "name": "Half"}),
+    "a negative duration": _steps({"weight": 1, "hold": "-5m"}),
+    "a duration in words": _put("rollout", "loadDeadline", value="5 minutes"),
+    "a duration without unit": _put("rollout", "keepFailed", value="300"),
+    "an empty duration": _put("analysis", "interval", value=""),
+    "a duration with a line break": _put("analysis", "interval", value="5s\n"),
+    "a duration that is a number": _put("rollout", "scaleDownDelay", value=300),
+    "an unknown strategy": _put("rollout", "strategy", value="canary"),
+    "an unknown way to end a step": _steps({"weight": 1, "advance": "Manual"}),
+    "paused in words": _put("rollout", "paused", value="yes"),
+    "a negative attempt": _put("rollout", "attempt", value=-1),
+    "two routers": _put("traffic", value={"gateway": {"parentRefs": [{"name": "public"}]}, "service": {}}),
+    "a gateway without parents": _put("traffic", value={"gateway": {"parentRefs": []}}),
+    "a host name with a path": _put(
+        "traffic", value={"gateway": {"parentRefs": [{"name": "a"}], "hostnames": ["a.example.com/x"]}}
+    ),
+    "a path that does not begin with a slash": _put(
+        "traffic", value={"gateway": {"parentRefs": [{"name": "a"}], "pathPrefix": "v1"}}
+    ),
+    "no image": _no_image,
+    "an image that is empty": _put("server", "image", value=""),
+    "a runtime in lower case": _put("server", "runtime", value="fastapi"),
+    "port 0": _put("server", "port", value=0),
+    "a port in quotes": _put("server", "port", value="8000"),
+    "negative replicas": lambda spec: {**_without_scale(spec), "replicas": -1},
+    "replicas in quotes": lambda spec: {**_without_scale(spec), "replicas": "3"},
+    "replicas beside autoscaling": lambda spec: {**spec, "replicas": 3, "autoscaling": _CPU},
+    "more least than most replicas": lambda spec: {
+        **_without_scale(spec),
+        "autoscaling": {"minReplicas": 3, "maxReplicas": 2},
+    },
+    "two ports of one name": _put("service", "ports", value=[{"name": "a", "port": 1}, {"name": "a", "port": 2}]),
+    "an unknown type of service": _put("service", "type", value="ExternalName"),
+    "a version with a slash": _put("version", value="a/b"),
+    "an unknown field": _put("rollouts", value={}),
+    "an unknown field within": _put("rollout", "step", value=[]),
+    "a metric of no kind": _metric(limit="1%"),
+    "a metric of two kinds": _metric(errorRate={}, query="1", limit="1%"),
+    "a metric that asks nothing": _metric(errorRate={}),
+    "a limit on a query": _metric(query="1", limit="1%"),
+    "a range on a rate": _metric(errorRate={}, range={"min": 1}),
+    "a range without bounds": _metric(query="1", range={}),
+    "a comparison of rates without margin": _metric(errorRate={}, compare={"ignoreBelow": "1%"}),
+    "a comparison of rates with maxDrop": _metric(errorRate={}, compare={"margin": 1, "maxDrop": 1}),
+    "a comparison of numbers without bounds": _metric(query="1", compare={}),
+    "a comparison of numbers with margin": _metric(query="1", compare={"maxDrop": 1, "margin": 1}),
+    "a limit without percent sign": _metric(errorRate={}, limit="0.02"),
+    "a limit above 100 %": _metric(errorRate={}, limit="101%"),
+    "a margin that is a float": _metric(errorRate={}, compare={"margin": 1.5}),
+    "a negative margin": _metric(errorRate={}, compare={"margin": -1}),
+    "more failures than checks": _metric(errorRate={}, limit="1%", threshold={"failures": 4, "of": 3}),
+    "more failures than checks by default": _metric(errorRate={}, limit="1%", threshold={"failures": 6}),
+    "a status that is none": _metric(errorRate={"statuses": ["9xx"]}, limit="1%"),
+    "a ratio of bad and good": _metric(ratio={"bad": _SELECTOR, "good": _SELECTOR, "total": _SELECTOR}, limit="1%"),
+    "a label with two conditions": _metric(
+        ratio={"bad": {**_SELECTOR, "match": [{"label": "a", "value": "b", "values": ["c"]}]}, "total": _SELECTOR},
+        limit="1%",
+    ),
+    "a label without condition": _metric(
+        ratio={"bad": {**_SELECTOR, "match": [{"label": "a"}]}, "total": _SELECTOR}, limit="1%"
+    ),
+    "a series name with braces": _metric(ratio={"bad": {"series": "a{b}"}, "total": _SELECTOR}, limit="1%"),
+    "two metrics of one name": _put(
+        "analysis",
+        "metrics",
+        value=[{"name": "m", "errorRate": {}, "limit": "1%"}, {"name": "m", "query": "1", "range": {"max": 1}}],
+    ),
+    "a provider with a slash": _put("analysis", "provider", value="http://elsewhere"),
+}
+
+
+def _without_scale(spec: Spec) -> Spec:
+    return {key: value for key, value in spec.items() if key not in ("replicas", "autoscaling")}
+
+
+def invalid_specs() -> st.SearchStrategy[tuple[str, Spec]]:
+    """A valid spec with one planted fault, and the fault's name."""
+    return st.tuples(st.sampled_from(sorted(FAULTS)), specs()).map(lambda found: (found[0], FAULTS[found[0]](found[1])))
+
+
+def invalid_names() -> st.SearchStrategy[str]:
+    """Names that Kubernetes would take but a ModelDeployment must not have."""
+    return st.sampled_from(["a" * 37, "1fraud", "fraud.v2"])
