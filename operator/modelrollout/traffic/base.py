@@ -1,0 +1,104 @@
+"""What every traffic router is: a builder of objects and a reader of what they show.
+
+A router is handed shares by revision, over any number of revisions, and answers with manifests; later it is handed what the
+cluster shows and answers with the shares that those objects carry. It does no I/O and remembers nothing. What it cannot do, it
+says (`Capabilities`) and refuses by name (`check`).
+
+A route's word is never proof that traffic moved: `accepted` says that the router has read this very generation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from modelrollout.api.errors import SpecError
+from modelrollout.api.spec import EntryService, Traffic
+from modelrollout.rollout.plan import Plan
+from modelrollout.workload.identity import Owner
+from modelrollout.workload.records import RevisionRecord
+
+TESTER_HEADER = "x-modelrollout-version"
+REVISION_HEADER = "x-model-revision"
+"""Response header that names the revision that answered."""
+_TOKEN_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a router can do. `smallest_weight`: in basis points; None: it depends on the number of pods."""
+
+    smallest_weight: int | None
+    header_match: bool
+    mirror: bool = False
+    sticky: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteIntent:
+    """Which revision gets which share.
+
+    `weights`: basis points by revision, adding up to 10,000, of **every** revision that is live (its Service exists), those at 0
+    too: they are kept warm and testers reach them. `records`: of those revisions. `traffic`, `service`: as in the spec.
+    """
+
+    owner: Owner
+    weights: Mapping[str, int]
+    records: Mapping[str, RevisionRecord] = field(repr=False)
+    traffic: Traffic | None = None
+    service: EntryService | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the cluster shows: the routed objects as stored (None: absent), and ready pods by revision."""
+
+    route: Mapping[str, Any] | None = None
+    entry: Mapping[str, Any] | None = None
+    pods: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteView:
+    """What the routed objects say.
+
+    `weights`: basis points by revision, revisions without a share included where the object names them; None: they are not
+    of our making. `accepted`: the router has taken this generation. `problem`: why not, in words.
+    """
+
+    exists: bool
+    weights: Mapping[str, int] | None = None
+    accepted: bool = False
+    problem: str = ""
+    generation: int = 0
+
+
+ABSENT = RouteView(exists=False, problem="the route does not exist yet")
+
+
+class Router(Protocol):
+    """One way to divide traffic."""
+
+    name: str
+    capabilities: Capabilities
+
+    def build(self, intent: RouteIntent) -> tuple[dict[str, Any], ...]:
+        """The objects that carry the intent; equal intents make equal objects."""
+
+    def observe(self, owner: Owner, found: Observed) -> RouteView:
+        """What the objects of this owner say. Never raises: what cannot be read is a problem in words."""
+
+    def check(self, plan: Plan) -> SpecError | None:
+        """Name the first thing in a plan that the router cannot do."""
+
+
+def tester_token(uid: str) -> str:
+    """The part of the tester header's value that an outsider cannot know: 12 hex digits made from the resource's uid."""
+    return hashlib.sha256(f"tester:{uid}".encode()).hexdigest()[:_TOKEN_DIGITS]
+
+
+def tester_value(uid: str, revision: str) -> str:
+    """The value of the tester header that reaches one revision at any weight."""
+    return f"{tester_token(uid)}-{revision}"

@@ -1,0 +1,191 @@
+"""Traffic by a Gateway API HTTPRoute.
+
+The route has one header rule for each live revision and one weighted rule over all of them. The header rules serve testers, and
+they keep each version's backend warm: some data planes drop a backend whose weight is 0 and answer a burst of errors when it
+comes back. They stand first, where precedence by specificity puts them anyway.
+
+Every backendRef carries a filter of its own, a response header that names the revision. Envoy-based gateways then keep one
+cluster per version instead of one per rule, so that their counters tell versions apart; Traefik takes it, and has one service
+per version in any case. Which version answered can thus be seen in every response.
+
+Rules and backendRefs are atomic lists, so the route is owned whole. All defaults that the API server would fill in (group, kind,
+weight, path match) are written out, or every comparison would show a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from modelrollout.api.errors import SpecError
+from modelrollout.api.scalars import FULL_WEIGHT, Duration
+from modelrollout.api.spec import Gateway, ParentRef
+from modelrollout.rollout.plan import Plan
+from modelrollout.rollout.revision import child_name
+from modelrollout.workload.canonical import canonical
+from modelrollout.workload.identity import Owner, common_labels, metadata
+from modelrollout.workload.objects import REVISION_PORT
+
+from .base import (
+    ABSENT,
+    REVISION_HEADER,
+    TESTER_HEADER,
+    Capabilities,
+    Observed,
+    RouteIntent,
+    RouteView,
+    tester_value,
+)
+
+Json = Mapping[str, Any]
+
+GROUP = "gateway.networking.k8s.io"
+
+
+class GatewayRouter:
+    """Exact shares down to a hundredth of a percent, for all traffic that comes through the named parents."""
+
+    name = "Gateway"
+    capabilities = Capabilities(smallest_weight=1, header_match=True)
+
+    def build(self, intent: RouteIntent) -> tuple[dict[str, Any], ...]:
+        """One HTTPRoute with the resource's name. `intent.traffic` names a gateway."""
+        assert intent.traffic is not None
+        assert intent.traffic.gateway is not None
+        return (http_route(intent, intent.traffic.gateway),)
+
+    def observe(self, owner: Owner, found: Observed) -> RouteView:
+        """Read weights from the weighted rule, and acceptance from the status of every parent that the route names."""
+        route = found.route
+        if route is None:
+            return ABSENT
+        generation = int(route["metadata"].get("generation", 0))
+        weights = _weights(owner, route)
+        problem = _problem(route, generation)
+        if weights is None:
+            problem = problem or "its rules are not as the operator made them"
+        return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation)
+
+    def check(self, plan: Plan) -> SpecError | None:
+        """Every weight that a step can have can be carried out."""
+        del plan
+        return None
+
+
+def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
+    """The route; its order does not depend on the order of the weights."""
+    owner, revisions = intent.owner, sorted(intent.weights)
+    path = {"type": "PathPrefix", "value": gateway.path_prefix or "/"}
+    rules = []
+    for revision in revisions:
+        header = {"type": "Exact", "name": TESTER_HEADER, "value": tester_value(owner.uid, revision)}
+        rules.append(_rule({"path": path, "headers": [header]}, gateway, [_backend(owner, revision, 1)]))
+    backends = [_backend(owner, revision, intent.weights[revision]) for revision in revisions]
+    rules.append(_rule({"path": path}, gateway, backends))
+    spec: dict[str, Any] = {"parentRefs": [_parent(parent) for parent in gateway.parent_refs], "rules": rules}
+    if gateway.hostnames:
+        spec["hostnames"] = list(gateway.hostnames)
+    return canonical(
+        {
+            "apiVersion": f"{GROUP}/v1",
+            "kind": "HTTPRoute",
+            "metadata": metadata(owner, owner.name, common_labels(owner.name)),
+            "spec": spec,
+        }
+    )
+
+
+def _rule(match: Json, gateway: Gateway, backends: list[dict[str, Any]]) -> dict[str, Any]:
+    rule: dict[str, Any] = {"matches": [match], "backendRefs": backends}
+    if gateway.rewrite_prefix is not None:
+        rewrite = {"type": "ReplacePrefixMatch", "replacePrefixMatch": gateway.rewrite_prefix}
+        rule["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": rewrite}}]
+    if gateway.timeout is not None:
+        # The API's own durations know no days and have at most five digits a unit.
+        rule["timeouts"] = {"request": str(Duration.of(gateway.timeout.seconds))}
+    return rule
+
+
+def _backend(owner: Owner, revision: str, weight: int) -> dict[str, Any]:
+    header = {"name": REVISION_HEADER, "value": revision}
+    return {
+        "group": "",
+        "kind": "Service",
+        "name": child_name(owner.name, revision),
+        "port": REVISION_PORT,
+        "weight": weight,
+        "filters": [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [header]}}],
+    }
+
+
+def _parent(parent: ParentRef) -> dict[str, Any]:
+    kind = parent.kind or "Gateway"
+    found: dict[str, Any] = {"group": "" if kind == "Service" else GROUP, "kind": kind, "name": parent.name}
+    if parent.namespace is not None:
+        found["namespace"] = parent.namespace
+    if parent.section_name is not None:
+        found["sectionName"] = parent.section_name
+    if parent.port is not None:
+        found["port"] = parent.port
+    return found
+
+
+def _weights(owner: Owner, route: Json) -> dict[str, int] | None:
+    rules = (route.get("spec") or {}).get("rules") or []
+    weighted = [rule for rule in rules if not any(match.get("headers") for match in rule.get("matches") or ())]
+    if len(weighted) != 1:
+        return None
+    prefix, weights = f"{owner.name}-", {}
+    for backend in weighted[0].get("backendRefs") or ():
+        name = str(backend.get("name", ""))
+        if not name.startswith(prefix) or backend.get("kind", "Service") != "Service":
+            return None
+        weights[name.removeprefix(prefix)] = int(backend.get("weight", 1))
+    total = sum(weights.values())
+    if not total:
+        return None
+    return (
+        weights if total == FULL_WEIGHT else {name: weight * FULL_WEIGHT // total for name, weight in weights.items()}
+    )
+
+
+def _problem(route: Json, generation: int) -> str:
+    namespace = str(route["metadata"].get("namespace", ""))
+    statuses = (route.get("status") or {}).get("parents") or []
+    for parent in (route.get("spec") or {}).get("parentRefs") or ():
+        same = [
+            status for status in statuses if _key(status.get("parentRef") or {}, namespace) == _key(parent, namespace)
+        ]
+        words = f"{parent.get('kind', 'Gateway')} {parent.get('namespace', namespace)}/{parent.get('name')}"
+        if not same:
+            return f"no gateway controller has taken the route for {words}"
+        if found := next((problem for status in same for problem in _refusals(status, generation)), ""):
+            return f"{words}: {found}"
+    return ""
+
+
+def _key(parent: Json, namespace: str) -> tuple[Any, ...]:
+    return (
+        parent.get("group", GROUP),
+        parent.get("kind", "Gateway"),
+        parent.get("namespace", namespace),
+        parent.get("name"),
+        parent.get("sectionName"),
+        parent.get("port"),
+    )
+
+
+def _refusals(status: Json, generation: int) -> Iterator[str]:
+    conditions = {condition.get("type"): condition for condition in status.get("conditions") or ()}
+    accepted = conditions.get("Accepted")
+    if accepted is None:
+        yield f"{status.get('controllerName', 'the controller')} has not said whether it takes the route"
+        return
+    for kind in ("Accepted", "ResolvedRefs"):
+        condition = conditions.get(kind)
+        if condition is None:
+            continue
+        if int(condition.get("observedGeneration", generation)) != generation:
+            yield f"has not read generation {generation} of the route yet"
+        elif condition.get("status") == "False" or (kind == "Accepted" and condition.get("status") != "True"):
+            yield f"{condition.get('reason', kind)}: {condition.get('message', '')}".rstrip(": ")

@@ -1,0 +1,1 @@
+"""Objects of a ModelDeployment, pure: what a spec makes, runtime presets, records; and the acceptance of a spec."""

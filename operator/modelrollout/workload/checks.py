@@ -1,0 +1,119 @@
+"""What the API server cannot check about a spec, because it takes knowledge of settings, presets or several fields at once.
+
+Each function states one fact about a spec that is valid field by field, and raises the SpecError for the first offence. What
+stands in a template is `allowed.py`'s; what the traffic router cannot do is the router's own to say.
+"""
+
+from __future__ import annotations
+
+from modelrollout.api.analysis import Analysis, Metric, Of, Source
+from modelrollout.api.errors import SpecError
+from modelrollout.api.settings import RuntimePreset, Settings
+from modelrollout.api.spec import ModelDeploymentSpec, Rollout
+from modelrollout.rollout.plan import Plan
+
+from .explain import shown
+from .presets import LONGEST_LOAD
+
+METRICS = "spec.analysis.metrics"
+_WAYS_ON = "name ratio or query metrics, or set spec.analysis.mode: None"
+
+
+def check_provider(spec: ModelDeploymentSpec, plan: Plan, settings: Settings) -> None:
+    """Judging needs a provider that the administrator set up."""
+    if not plan.judged or settings.provider(plan.provider) is not None:
+        return
+    named = spec.analysis is not None and spec.analysis.provider is not None
+    known = ", ".join(sorted(provider.name for provider in settings.providers))
+    found = f'no metrics provider "{plan.provider}" is set up; '
+    choice = f"{'name' if not named else 'use'} one of {known}" if known else "ask the administrator for one"
+    raise SpecError(
+        "spec.analysis.provider",
+        f"{found}{choice}, or set spec.analysis.mode: None to go by time alone",
+        reason="NoMetricsProvider",
+    )
+
+
+def check_metrics(spec: ModelDeploymentSpec, plan: Plan, preset: RuntimePreset) -> None:
+    """Every metric can be answered by the runtime's series, and there is at least one if metrics are to judge."""
+    if not plan.judged:
+        return
+    if not plan.metrics:
+        raise SpecError(METRICS, f"there are none, and runtime {preset.name} brings none; {_WAYS_ON}")
+    written = (spec.analysis or Analysis()).metrics is not None
+    for index, metric in enumerate(plan.metrics):
+        field = f"{METRICS}[{index}]" if written else f"{METRICS} (of runtime {preset.name}: {metric.name})"
+        _check_source(metric, field, plan, preset)
+        _check_latency(metric, field, preset)
+        _check_paths(metric, field, preset)
+
+
+def check_times(spec: ModelDeploymentSpec) -> None:
+    """Deadlines leave time, and no longer than a startup probe waits."""
+    rollout = spec.rollout or Rollout()
+    deadlines = {
+        "loadDeadline": rollout.load_deadline,
+        "unavailableDeadline": rollout.unavailable_deadline,
+    }
+    for name, deadline in deadlines.items():
+        if deadline is not None and deadline.seconds <= 0:
+            raise SpecError(f"spec.rollout.{name}", f"found {shown(deadline)}; it must be more than 0s")
+    if rollout.load_deadline is not None and rollout.load_deadline.seconds > LONGEST_LOAD:
+        raise SpecError(
+            "spec.rollout.loadDeadline", f"found {shown(rollout.load_deadline)}; a startup probe waits for 24h at most"
+        )
+    interval = spec.analysis.interval if spec.analysis else None
+    if interval is not None and interval.seconds <= 0:
+        raise SpecError("spec.analysis.interval", f"found {shown(interval)}; it must be more than 0s")
+
+
+def check_service(spec: ModelDeploymentSpec, name: str) -> None:
+    """The entry Service takes no name that another child has, and no port twice."""
+    if spec.service is None:
+        return
+    if name and spec.service.name == f"{name}-preview":
+        raise SpecError("spec.service.name", f'"{spec.service.name}" is the preview Service; choose another name')
+    seen: dict[int, int] = {}
+    for index, port in enumerate(spec.service.ports or ()):
+        if port.port in seen:
+            raise SpecError(
+                f"spec.service.ports[{index}].port", f"found {port.port}, which ports[{seen[port.port]}] has too"
+            )
+        seen[port.port] = index
+
+
+def _check_source(metric: Metric, field: str, plan: Plan, preset: RuntimePreset) -> None:
+    measured = metric.error_rate or metric.latency
+    if measured is None:
+        return
+    if measured.source is Source.ROUTER:
+        if plan.router != "Gateway":
+            raise SpecError(
+                f"{field}.{metric.kind}.source", "Router needs a gateway under spec.traffic; a Service counts nothing"
+            )
+        return
+    if preset.series is None:
+        raise SpecError(f"{field}.{metric.kind}", f"runtime {preset.name} names no series for it; {_WAYS_ON}")
+
+
+def _check_latency(metric: Metric, field: str, preset: RuntimePreset) -> None:
+    latency = metric.latency
+    if latency is None or latency.source is Source.ROUTER:
+        return
+    if latency.of not in (None, Of.REQUEST):
+        raise SpecError(
+            f"{field}.latency.of",
+            f"runtime {preset.name} has no series for {latency.of.value}; use Request, or a ratio",
+        )
+    if preset.series is not None and preset.series.latency is None:
+        raise SpecError(f"{field}.latency", f"runtime {preset.name} names no latency histogram; {_WAYS_ON}")
+
+
+def _check_paths(metric: Metric, field: str, preset: RuntimePreset) -> None:
+    rate = metric.error_rate
+    if rate is None or not rate.exclude_paths or preset.series is None or rate.source is Source.ROUTER:
+        return
+    if preset.series.path_label is None:
+        raise SpecError(
+            f"{field}.errorRate.excludePaths", f"the series of runtime {preset.name} do not tell paths apart"
+        )
