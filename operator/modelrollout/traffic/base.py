@@ -9,7 +9,6 @@ A route's word is never proof that traffic moved: `accepted` says that the route
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,11 +18,6 @@ from modelrollout.api.spec import EntryService, Traffic
 from modelrollout.rollout.plan import Plan
 from modelrollout.workload.identity import Owner
 from modelrollout.workload.records import RevisionRecord
-
-TESTER_HEADER = "x-modelrollout-version"
-REVISION_HEADER = "x-model-revision"
-"""Response header that names the revision that answered."""
-_TOKEN_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +43,6 @@ class RouteIntent:
     records: Mapping[str, RevisionRecord] = field(repr=False)
     traffic: Traffic | None = None
     service: EntryService | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """What the cluster shows: the routed objects as stored (None: absent), and ready pods by revision."""
-
-    route: Mapping[str, Any] | None = None
-    entry: Mapping[str, Any] | None = None
-    pods: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +72,11 @@ class Router(Protocol):
     def build(self, intent: RouteIntent) -> tuple[dict[str, Any], ...]:
         """The objects that carry the intent; equal intents make equal objects."""
 
-    def observe(self, owner: Owner, found: Observed) -> RouteView:
-        """What the objects of this owner say. Never raises: what cannot be read is a problem in words."""
+    def observe(self, raw: Mapping[str, Any] | None, pods: Mapping[str, int]) -> RouteView:
+        """What the routed object says as it is stored (None: absent), given the ready pods by revision.
+
+        Never raises: what cannot be read is a problem in words.
+        """
 
     def check(self, plan: Plan) -> SpecError | None:
         """Name the first thing in a plan that the router cannot do."""
-
-
-def tester_token(uid: str) -> str:
-    """The part of the tester header's value that an outsider cannot know: 12 hex digits made from the resource's uid."""
-    return hashlib.sha256(f"tester:{uid}".encode()).hexdigest()[:_TOKEN_DIGITS]
-
-
-def tester_value(uid: str, revision: str) -> str:
-    """The value of the tester header that reaches one revision at any weight."""
-    return f"{tester_token(uid)}-{revision}"

@@ -14,6 +14,7 @@ weight, path match) are written out, or every comparison would show a difference
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,20 +27,15 @@ from modelrollout.workload.canonical import canonical
 from modelrollout.workload.identity import Owner, common_labels, metadata
 from modelrollout.workload.objects import REVISION_PORT
 
-from .base import (
-    ABSENT,
-    REVISION_HEADER,
-    TESTER_HEADER,
-    Capabilities,
-    Observed,
-    RouteIntent,
-    RouteView,
-    tester_value,
-)
+from .base import ABSENT, Capabilities, RouteIntent, RouteView
 
 Json = Mapping[str, Any]
 
 GROUP = "gateway.networking.k8s.io"
+TESTER_HEADER = "x-modelrollout-version"
+REVISION_HEADER = "x-model-revision"
+"""Response header that names the revision that answered."""
+_TOKEN_DIGITS = 12
 
 
 class GatewayRouter:
@@ -54,22 +50,38 @@ class GatewayRouter:
         assert intent.traffic.gateway is not None
         return (http_route(intent, intent.traffic.gateway),)
 
-    def observe(self, owner: Owner, found: Observed) -> RouteView:
-        """Read weights from the weighted rule, and acceptance from the status of every parent that the route names."""
-        route = found.route
-        if route is None:
-            return ABSENT
-        generation = int(route["metadata"].get("generation", 0))
-        weights = _weights(owner, route)
-        problem = _problem(route, generation)
-        if weights is None:
-            problem = problem or "its rules are not as the operator made them"
-        return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation)
+    def observe(self, raw: Json | None, pods: Mapping[str, int]) -> RouteView:
+        """What the route and its status say; pods play no part."""
+        del pods
+        return ABSENT if raw is None else observe(raw)
 
     def check(self, plan: Plan) -> SpecError | None:
         """Every weight that a step can have can be carried out."""
         del plan
         return None
+
+
+def tester_header(owner: Owner) -> str:
+    """`<name>: <token>`; a request with this header and `-<revision>` after it reaches that revision at any weight."""
+    return f"{TESTER_HEADER}: {tester_token(owner)}"
+
+
+def tester_token(owner: Owner) -> str:
+    """The part of the header that an outsider cannot know: 12 hex digits made from the resource's uid."""
+    return hashlib.sha256(f"tester:{owner.uid}".encode()).hexdigest()[:_TOKEN_DIGITS]
+
+
+def observe(raw: Json) -> RouteView:
+    """Read weights from the weighted rule, and acceptance from the status of every parent that the route names.
+
+    The route bears its owner's name. Never raises.
+    """
+    generation = int(raw["metadata"].get("generation") or 0)
+    weights = _weights(str(raw["metadata"]["name"]), raw)
+    problem = _problem(raw, generation)
+    if weights is None:
+        problem = problem or "its rules are not as the operator made them"
+    return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation)
 
 
 def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
@@ -78,7 +90,7 @@ def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
     path = {"type": "PathPrefix", "value": gateway.path_prefix or "/"}
     rules = []
     for revision in revisions:
-        header = {"type": "Exact", "name": TESTER_HEADER, "value": tester_value(owner.uid, revision)}
+        header = {"type": "Exact", "name": TESTER_HEADER, "value": f"{tester_token(owner)}-{revision}"}
         rules.append(_rule({"path": path, "headers": [header]}, gateway, [_backend(owner, revision, 1)]))
     backends = [_backend(owner, revision, intent.weights[revision]) for revision in revisions]
     rules.append(_rule({"path": path}, gateway, backends))
@@ -130,17 +142,18 @@ def _parent(parent: ParentRef) -> dict[str, Any]:
     return found
 
 
-def _weights(owner: Owner, route: Json) -> dict[str, int] | None:
+def _weights(owner_name: str, route: Json) -> dict[str, int] | None:
     rules = (route.get("spec") or {}).get("rules") or []
     weighted = [rule for rule in rules if not any(match.get("headers") for match in rule.get("matches") or ())]
     if len(weighted) != 1:
         return None
-    prefix, weights = f"{owner.name}-", {}
+    prefix, weights = f"{owner_name}-", {}
     for backend in weighted[0].get("backendRefs") or ():
         name = str(backend.get("name", ""))
         if not name.startswith(prefix) or backend.get("kind", "Service") != "Service":
             return None
-        weights[name.removeprefix(prefix)] = int(backend.get("weight", 1))
+        weight = backend.get("weight")
+        weights[name.removeprefix(prefix)] = 1 if weight is None else int(weight)
     total = sum(weights.values())
     if not total:
         return None
@@ -185,7 +198,7 @@ def _refusals(status: Json, generation: int) -> Iterator[str]:
         condition = conditions.get(kind)
         if condition is None:
             continue
-        if int(condition.get("observedGeneration", generation)) != generation:
+        if (condition.get("observedGeneration") or generation) != generation:
             yield f"has not read generation {generation} of the route yet"
         elif condition.get("status") == "False" or (kind == "Accepted" and condition.get("status") != "True"):
             yield f"{condition.get('reason', kind)}: {condition.get('message', '')}".rstrip(": ")

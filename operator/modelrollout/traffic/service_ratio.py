@@ -10,17 +10,20 @@ What is divided are connections, not requests, and open ones stay where they are
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from modelrollout.api.errors import SpecError
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.rollout.capacity import shares
 from modelrollout.rollout.plan import Plan
-from modelrollout.workload.identity import DEPLOYMENT_LABEL, NO_REVISION, REVISION_LABEL, Owner
+from modelrollout.workload.identity import DEPLOYMENT_LABEL, NO_REVISION, REVISION_LABEL
 from modelrollout.workload.objects import entry_service
 
-from .base import Capabilities, Observed, RouteIntent, RouteView
+from .base import Capabilities, RouteIntent, RouteView
 from .ratio import check, effective, lowest_share
+
+Json = Mapping[str, Any]
 
 __all__ = ["ServiceRouter", "check", "effective", "lowest_share", "shares"]
 
@@ -36,22 +39,25 @@ class ServiceRouter:
         records = [intent.records[revision] for revision, weight in sorted(intent.weights.items()) if weight > 0]
         return (entry_service(intent.owner, intent.service, records),)
 
-    def observe(self, owner: Owner, found: Observed) -> RouteView:
-        """The shares that the selector and the ready pods make; a Service has nobody who would refuse it."""
-        if found.entry is None:
+    def observe(self, raw: Json | None, pods: Mapping[str, int]) -> RouteView:
+        """The shares that the selector and the ready pods make."""
+        if raw is None:
             return RouteView(exists=False, problem="the entry Service does not exist yet")
-        generation = int(found.entry["metadata"].get("generation", 0))
-        labels = dict((found.entry.get("spec") or {}).get("selector") or {})
-        revision = labels.pop(REVISION_LABEL, None)
-        if labels != {DEPLOYMENT_LABEL: owner.name}:
-            problem = "the selector of the entry Service is not as the operator made it"
-            return RouteView(exists=True, problem=problem, generation=generation)
-        if revision is None:
-            weights = effective(found.pods)
-        else:
-            weights = {} if revision == NO_REVISION else {revision: FULL_WEIGHT}
-        return RouteView(True, weights, accepted=True, generation=generation)
+        return observe(raw, pods)
 
     def check(self, plan: Plan) -> SpecError | None:
         """Steps finer than one pod beside all of stable's are refused, unless that was accepted."""
         return check(plan)
+
+
+def observe(raw: Json, pods: Mapping[str, int]) -> RouteView:
+    """Read the shares from the entry Service and the ready pods by revision; nobody would refuse a Service."""
+    generation = int(raw["metadata"].get("generation") or 0)
+    labels = dict((raw.get("spec") or {}).get("selector") or {})
+    revision = labels.pop(REVISION_LABEL, None)
+    if set(labels) != {DEPLOYMENT_LABEL}:
+        problem = "the selector of the entry Service is not as the operator made it"
+        return RouteView(exists=True, problem=problem, generation=generation)
+    single = {} if revision in (None, NO_REVISION) else {revision: FULL_WEIGHT}
+    weights = effective(pods) if revision is None else single
+    return RouteView(True, weights, accepted=True, generation=generation)

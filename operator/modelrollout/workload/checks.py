@@ -6,11 +6,15 @@ stands in a template is `allowed.py`'s; what the traffic router cannot do is the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from modelrollout.api.analysis import Analysis, Metric, Of, Source
 from modelrollout.api.errors import SpecError
 from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.spec import ModelDeploymentSpec, Rollout
 from modelrollout.rollout.plan import Plan
+from modelrollout.rollout.revision import SERVER_CONTAINER
 
 from .explain import shown
 from .presets import LONGEST_LOAD
@@ -80,6 +84,22 @@ def check_service(spec: ModelDeploymentSpec, name: str) -> None:
                 f"spec.service.ports[{index}].port", f"found {port.port}, which ports[{seen[port.port]}] has too"
             )
         seen[port.port] = index
+
+
+def check_autoscaling(spec: ModelDeploymentSpec, template: Mapping[str, Any]) -> None:
+    """The default metric is a share of the CPU requests, so every container needs one."""
+    if spec.autoscaling is None or spec.autoscaling.metrics:
+        return
+    for container in template["spec"]["containers"]:
+        resources = container.get("resources", {})
+        if any("cpu" in (resources.get(kind) or {}) for kind in ("requests", "limits")):
+            continue
+        own = container["name"] == SERVER_CONTAINER
+        path = "spec.server" if own else f"spec.template.spec.containers[{container['name']}]"
+        raise SpecError(
+            f"{path}.resources.requests.cpu",
+            "is missing, and autoscaling goes by the share of it that is used; set it, or name spec.autoscaling.metrics",
+        )
 
 
 def _check_source(metric: Metric, field: str, plan: Plan, preset: RuntimePreset) -> None:

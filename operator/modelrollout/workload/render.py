@@ -23,7 +23,7 @@ from modelrollout.traffic.routers import router_for
 
 from . import objects, presets
 from .allowed import validate
-from .checks import check_metrics, check_provider, check_service, check_times
+from .checks import check_autoscaling, check_metrics, check_provider, check_service, check_times
 from .explain import explain
 from .identity import Owner
 from .plans import accepted_plan
@@ -67,6 +67,7 @@ def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
     check_times(spec)
     check_service(spec, name)
     record = _record(written, revision, name or NAMELESS, preset, settings)
+    check_autoscaling(spec, record.template)
     check_provider(spec, plan, settings)
     check_metrics(spec, plan, preset)
     if (refusal := router_for(spec.traffic).check(plan)) is not None:
