@@ -1,0 +1,200 @@
+"""What `status` shows of a ModelDeployment, worked out once for the terminal and for machines.
+
+`look` is pure: an object, its plan of steps and the time in, a frozen `View` out. The drawing (draw.py) only lays it out, and
+`document` is the stable shape of `--output json`, so the two cannot tell different stories. Nothing here talks to a server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from modelrollout.api.scalars import Timestamp, Weight
+from modelrollout.api.status import DesiredState, MetricStatus, Mode, RevisionStatus, Role
+from modelrollout.rollout.plan import Plan, PlanStep
+
+from .deployment import Deployment
+from .outlook import advice, outlook
+from .words import moment, percent, spaced, span
+
+DOCUMENT_VERSION = "cli.modelrollout.dev/v1"
+"""Changes when a field of `--output json` is renamed or removed; new fields may come at any time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionView:
+    """One version. `role` is Stable, Candidate, Former or Rejected; `weight` in percent as text (`0.5`), `share` from 0 to 1."""
+
+    role: str
+    version: str
+    revision: str
+    deployment: str
+    weight: str
+    share: float
+    effective_weight: str | None
+    ready_replicas: int
+    replicas: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step of the plan. `state` is Done, Current or Next; times in seconds."""
+
+    name: str
+    weight: str
+    hold_seconds: float
+    covered_seconds: float | None
+    approval: bool
+    approved_by: str | None
+    bake: bool
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything that `status` shows. `next` and `advice` are empty where there is nothing to say."""
+
+    name: str
+    namespace: str
+    phase: str
+    reason: str
+    message: str
+    generation: int
+    observed_generation: int
+    desired_version: str | None
+    desired_state: str | None
+    revisions: tuple[RevisionView, ...]
+    step: str | None
+    steps: tuple[StepView, ...]
+    metrics: tuple[MetricStatus, ...]
+    next: str
+    advice: str
+    note: str
+
+
+_ORDER = {Role.STABLE: 0, Role.CANDIDATE: 1, Role.FORMER: 2}
+
+
+def look(deployment: Deployment, plan: Plan | None, now: float) -> View:
+    """Work out what there is to see. `plan` is None where it cannot be known; `now` in seconds since 1970."""
+    status, step = deployment.status, deployment.status.step
+    shown = sorted(filter(_alive, status.revisions), key=lambda found: _ORDER[found.role])
+    return View(
+        name=deployment.name,
+        namespace=deployment.namespace,
+        phase=str(status.phase or "Pending"),
+        reason=deployment.reason,
+        message=spaced(status.message),
+        generation=deployment.generation,
+        observed_generation=status.observed_generation,
+        desired_version=status.desired.version if status.desired else None,
+        desired_state=str(status.desired.state) if status.desired else None,
+        revisions=tuple(_revision(deployment, found, now) for found in shown),
+        step=step.name if step and step.index else None,
+        steps=_steps(deployment, plan) if status.rollout else (),
+        metrics=status.metrics,
+        next=outlook(deployment, plan, now),
+        advice=advice(deployment),
+        note=_note(deployment),
+    )
+
+
+def _alive(found: RevisionStatus) -> bool:
+    return found.role is not Role.FORMER or bool(found.replicas or found.weight or found.warm_until or found.kept_until)
+
+
+def _note(deployment: Deployment) -> str:
+    if not deployment.observed:
+        return f"the operator has not looked at generation {deployment.generation} of the spec yet"
+    desired = deployment.status.desired
+    if desired and desired.state is DesiredState.QUEUED:
+        return f"version {desired.version} waits until this rollout is over"
+    return ""
+
+
+def _revision(deployment: Deployment, found: RevisionStatus, now: float) -> RevisionView:
+    rejected = found.role is Role.FORMER and any(
+        entry.revision == found.revision for entry in deployment.status.rejected
+    )
+    return RevisionView(
+        role="Rejected" if rejected else str(found.role),
+        version=found.version,
+        revision=found.revision,
+        deployment=f"{deployment.name}-{found.revision}",
+        weight=found.weight.percent,
+        share=found.weight.fraction,
+        effective_weight=found.effective_weight.percent if found.effective_weight is not None else None,
+        ready_replicas=found.ready_replicas,
+        replicas=found.replicas,
+        note=", ".join(_facts(deployment, found, now)),
+    )
+
+
+def _facts(deployment: Deployment, found: RevisionStatus, now: float) -> list[str]:
+    """What else is worth knowing of a revision, in a few words each."""
+    status = deployment.status
+    rollout = status.rollout if status.rollout and status.rollout.revision == found.revision else None
+    facts = []
+    if found.effective_weight is not None and found.effective_weight != found.weight:
+        facts.append(f"gets {percent(found.effective_weight)}")
+    if rollout and status.traffic.measured:
+        facts.append(f"measured {spaced(status.traffic.measured).removesuffix(' %')} %")
+    if rollout and rollout.loaded_at is not None and not found.weight:
+        facts.append(f"loaded in {span(rollout.loading.seconds)}")
+    if rollout and rollout.attempt:
+        facts.append(f"attempt {rollout.attempt + 1}")
+    if found.warm_until is not None:
+        facts.append(f"warm until {moment(found.warm_until, now)}")
+    if found.kept_until is not None:
+        facts.append(f"kept for its logs until {moment(found.kept_until, now)}")
+    return facts
+
+
+def _steps(deployment: Deployment, plan: Plan | None) -> tuple[StepView, ...]:
+    """The steps, if the plan is the one that the status speaks of."""
+    rollout, step = deployment.status.rollout, deployment.status.step
+    if plan is None or rollout is None or rollout.mode is Mode.DIRECT:
+        return ()
+    index = step.index if step else 0
+    if index and (index > len(plan.steps) or plan.steps[index - 1].name != (step.name if step else "")):
+        return ()
+    return tuple(_step(deployment, planned, number - index) for number, planned in enumerate(plan.steps, start=1))
+
+
+def _step(deployment: Deployment, planned: PlanStep, distance: int) -> StepView:
+    step = deployment.status.step if distance == 0 else None
+    return StepView(
+        name=planned.name,
+        weight=planned.weight.percent,
+        hold_seconds=planned.hold,
+        covered_seconds=step.covered.seconds if step else None,
+        approval=planned.approval,
+        approved_by=step.approval.by if step and step.approval else None,
+        bake=planned.weight == Weight.parse(100),
+        state="Done" if distance < 0 else "Current" if step else "Next",
+    )
+
+
+def document(view: View, at: float) -> dict[str, Any]:
+    """The view as `--output json` prints it: camelCase, absent values omitted, `at` the time of reading."""
+    body = {name: value for name, value in asdict(view).items() if name != "metrics"}
+    metrics = [metric.written() for metric in view.metrics]
+    return {
+        "apiVersion": DOCUMENT_VERSION,
+        "kind": "RolloutStatus",
+        "at": str(Timestamp(at)),
+        **_camel(body),
+        "metrics": metrics,
+    }
+
+
+def _camel(value: Any) -> Any:
+    match value:
+        case dict():
+            return {to_camel(name): _camel(item) for name, item in value.items() if item is not None}
+        case list() | tuple():
+            return [_camel(item) for item in value]
+    return value
