@@ -7,30 +7,18 @@ sees a plan without an info, and clears away first. On a cluster that was up, `u
 
 import os
 import shutil
-from functools import cached_property
 from pathlib import Path
 
-from tests.cluster.build import debian, programs
-from tests.cluster.build.artifact import Artifact, remove_tree
-from tests.cluster.contract import (
-    ClusterError,
-    ClusterInfo,
-    ClusterStatus,
-    Flavor,
-    Provider,
-    State,
-    read_info,
-)
-from tests.cluster.local.component import Component, Waves, start_waves, stop_waves
-from tests.cluster.local.control_plane import ControlPlane
+from tests.cluster.build import debian
+from tests.cluster.build.artifact import remove_tree
+from tests.cluster.contract import ClusterError, ClusterInfo, ClusterStatus, Flavor, Provider, State, read_info
+from tests.cluster.local.component import Component, start_waves, stop_waves
 from tests.cluster.local.daemon import end, orphans, write_atomically
-from tests.cluster.local.kwok import KwokFlavor
-from tests.cluster.local.objects import Kubectl
-from tests.cluster.local.plan import Options, Plan
+from tests.cluster.local.flavors import Parts, artifacts, control_plane, packages, parts
+from tests.cluster.local.plan import PREFERRED, Options, Plan
 from tests.cluster.locks import exclusive
 from tests.cluster.places import ClusterPlaces, cache_home
 from tests.cluster.progress import Steps, default_steps
-from tests.cluster.versions import CONTROL_PLANE_PACKAGES
 
 PATIENCE = 90.0  # seconds for one part to become ready, on a slow disk
 DEFAULT_NAMES = {Flavor.PODS: "local", Flavor.KWOK: "kwok"}
@@ -64,14 +52,14 @@ class LocalCluster:
         return plan.flavor if plan else self._asked_flavor
 
     def build(self) -> None:
-        debian.ensure(CONTROL_PLANE_PACKAGES, self._steps)
-        for artifact in self._artifacts.values():
+        debian.ensure(packages(self.flavor), self._steps)
+        for artifact in artifacts(self.flavor):
             artifact.provide(self._steps)
 
     def up(self) -> ClusterInfo:
-        self._check_machine()
+        self._check_user()
         with exclusive(self.places.lock, on_wait=self._say_waiting):
-            plan, info = self.plan, self._known()
+            plan, info = self.plan, read_info(self.places.info)
             if plan and plan.flavor is not self._asked_flavor:
                 raise ClusterError(f"cluster {self.name} is there with flavor {plan.flavor}; take it down first")
             if plan and info:
@@ -89,52 +77,45 @@ class LocalCluster:
         plan = self.plan
         if plan is None:
             return ClusterStatus(self.name, State.DOWN)
-        info = self._known()
-        parts = tuple(part.status() for wave in self._waves(plan) for part in wave)
-        healthy = info is not None and all(part.ready for part in parts)
-        return ClusterStatus(self.name, State.RUNNING if healthy else State.DEGRADED, parts, info)
+        info = read_info(self.places.info)
+        components = tuple(part.status() for wave in self._parts(plan).waves() for part in wave)
+        healthy = info is not None and all(part.ready for part in components)
+        return ClusterStatus(self.name, State.RUNNING if healthy else State.DEGRADED, components, info)
 
     def component(self, name: str) -> Component:
         """One part of the cluster that is there, for tests that take it away for a while; raises ClusterError."""
-        plan = self.plan
-        if plan is None:
-            raise ClusterError(f"cluster {self.name} is not up")
-        parts = {part.name: part for wave in self._waves(plan) for part in wave}
-        if name not in parts:
-            raise ClusterError(f"cluster {self.name} has no part {name!r}; it has {', '.join(parts)}")
-        return parts[name]
+        components = {part.name: part for wave in self._parts(self._need_plan()).waves() for part in wave}
+        if name not in components:
+            raise ClusterError(f"cluster {self.name} has no part {name!r}; it has {', '.join(components)}")
+        return components[name]
 
     def load_image(self, image: str | Path) -> None:
-        if self.flavor is Flavor.KWOK:
-            return  # pods are played: no image is ever read
-
-    @cached_property
-    def _artifacts(self) -> dict[str, Artifact]:
-        common = [programs.kubernetes(), programs.etcd(), programs.gateway_crds()]
-        mine = [programs.kwok()]
-        return {artifact.name: artifact for artifact in (*common, *mine, programs.helm())}
+        self._parts(self._need_plan()).load_image(image)
 
     def _make(self) -> ClusterInfo:
         self.build()
         plan = Plan.fresh(self._asked_flavor, self._options)
+        made = self._parts(plan)
+        made.check_machine()
         self.places.make()
         plan.save(self.places.plan)
         try:
-            self._plane(plan).prepare()
-            start_waves(self._waves(plan), PATIENCE, self._steps)
+            made.remember()
+            control_plane(plan, self.places, self._built(plan)).prepare()
+            start_waves(made.waves(), PATIENCE, self._steps)
         except BaseException as error:
             kept = self._keep_logs()
             self._clear()
             if isinstance(error, ClusterError):
                 raise ClusterError(str(error).replace(str(self.places.logs), str(kept))) from error
             raise
-        info = self._info(plan)
+        info = made.describe(self._info(plan))
         write_atomically(self.places.info, info.to_json())
         return info
 
     def _mend(self, plan: Plan, info: ClusterInfo) -> ClusterInfo:
         """Start what is missing of a cluster that was up; nothing when all is well."""
-        waves = self._waves(plan)
+        waves = self._parts(plan).waves()
         if any(part.reason() for wave in waves for part in wave):
             self.build()
             start_waves(waves, PATIENCE, self._steps)
@@ -142,35 +123,40 @@ class LocalCluster:
 
     def _clear(self) -> None:
         """Remove everything that is left of the cluster, however its `up` ended."""
+        # A folder without a readable plan: `up` was killed right at its start, or the file was damaged.
+        plan = self.plan or Plan(self._asked_flavor, PREFERRED[self._asked_flavor])
+        known = self._parts(plan)
+        there = self.places.root.exists()
+        if there:
+            stop_waves(known.waves())
+        end(orphans(self.places.root), patience=2.0)
+        if there:
+            known.clear()
+            remove_tree(self.places.root)
+
+    def _built(self, plan: Plan) -> dict[str, Path]:
+        return {artifact.name: artifact.path for artifact in artifacts(plan.flavor)}
+
+    def _parts(self, plan: Plan) -> Parts:
+        return parts(plan, self.places, self._built(plan))
+
+    def _need_plan(self) -> Plan:
         plan = self.plan
-        if plan:
-            stop_waves(self._waves(plan))
-        end(orphans(self.places.root))
-        remove_tree(self.places.root)
-
-    def _plane(self, plan: Plan) -> ControlPlane:
-        built = self._artifacts
-        return ControlPlane(self.places, plan, built["kubernetes"].path / "bin", built["etcd"].path / "bin")
-
-    def _waves(self, plan: Plan) -> Waves:
-        built, plane = self._artifacts, self._plane(plan)
-        kubectl = Kubectl(plane.kubernetes / "kubectl", self.places.kubeconfig)
-        crds = built["gateway-crds"].path / "crds.yaml"
-        return KwokFlavor(plane, kubectl, built["kwok"].path / "bin" / "kwok", crds).waves()
+        if plan is None:
+            raise ClusterError(f"cluster {self.name} is not up")
+        return plan
 
     def _info(self, plan: Plan) -> ClusterInfo:
+        built = self._built(plan)
         return ClusterInfo(
             name=self.name,
             provider=Provider.LOCAL,
             flavor=plan.flavor,
             server=plan.server,
             kubeconfig=self.places.kubeconfig,
-            kubectl=self._artifacts["kubernetes"].path / "bin" / "kubectl",
-            helm=self._artifacts["helm"].path / "bin" / "helm",
+            kubectl=built["kubernetes"] / "bin" / "kubectl",
+            helm=built["helm"] / "bin" / "helm",
         )
-
-    def _known(self) -> ClusterInfo | None:
-        return read_info(self.places.info)
 
     def _keep_logs(self) -> Path:
         kept = cache_home() / "logs" / f"failed-{self.name}"
@@ -179,7 +165,7 @@ class LocalCluster:
             shutil.copytree(self.places.logs, kept)
         return kept
 
-    def _check_machine(self) -> None:
+    def _check_user(self) -> None:
         if os.uname().sysname != "Linux":
             raise ClusterError("the local cluster needs Linux; use --cluster kind or --cluster existing")
         if self._asked_flavor is Flavor.PODS and os.geteuid() != 0:

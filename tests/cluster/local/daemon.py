@@ -96,6 +96,7 @@ class Daemon:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.record.parent.mkdir(parents=True, exist_ok=True)
         for file, text in self.files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, text)
         argv = [str(word) for word in self.argv]
         env = without_proxy({**os.environ, **self.env, MARK: str(self.home)}, *self.no_proxy)

@@ -3,14 +3,16 @@
 Good for thousands of pods and for every life of a rollout that needs no traffic. Needs no root and no network of its own.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.cluster.contract import ClusterInfo
 from tests.cluster.local.component import Task, Waves
 from tests.cluster.local.control_plane import ControlPlane
 from tests.cluster.local.daemon import Daemon
 from tests.cluster.local.kwok_stages import config
-from tests.cluster.local.objects import Kubectl
+from tests.cluster.local.objects import Kubectl, default_account, definitions
 from tests.cluster.local.probes import page
 
 POD_ADDRESSES = "10.128.0.0/14"
@@ -18,12 +20,11 @@ POD_ADDRESSES = "10.128.0.0/14"
 
 @dataclass(frozen=True)
 class KwokFlavor:
-    """Makes the components; `program` is kwok, `crds` a file to apply."""
+    """See `Parts`. Nothing of it touches the machine beyond its processes and files."""
 
     plane: ControlPlane
     kubectl: Kubectl
-    program: Path
-    crds: Path
+    built: Mapping[str, Path]
 
     def waves(self) -> Waves:
         plane = self.plane
@@ -34,17 +35,32 @@ class KwokFlavor:
                 plane.controller_manager(),
                 plane.scheduler(),
                 self._kwok(),
-                objects("gateway-crds", self.kubectl, self.crds),
+                definitions(self.kubectl, self.built["gateway-crds"] / "crds.yaml"),
             ),
             (Task("nodes", do=self._apply_nodes, check=lambda: self.kubectl.condition("nodes", "Ready")),),
             (default_account(self.kubectl),),
         )
 
+    def describe(self, info: ClusterInfo) -> ClusterInfo:
+        return info
+
+    def check_machine(self) -> None:
+        pass
+
+    def remember(self) -> None:
+        pass
+
+    def clear(self) -> None:
+        pass
+
+    def load_image(self, image: str | Path) -> None:
+        """Pods are played: no image is ever read."""
+
     def _kwok(self) -> Daemon:
         places, port = self.plane.places, self.plane.plan.ports["kwok"]
         stages = places.config / "kwok.yaml"
         argv = [
-            self.program,
+            self.built["kwok"] / "bin" / "kwok",
             f"--kubeconfig={places.kubeconfig}",
             f"--config={stages}",
             "--manage-all-nodes",
@@ -69,22 +85,3 @@ class KwokFlavor:
                 for number in range(count)
             ]
         )
-
-
-def objects(name: str, kubectl: Kubectl, file: Path) -> Task:
-    """Definitions from a file, ready when the API server serves all of them."""
-    return Task(
-        name,
-        do=lambda: kubectl.apply(file),
-        check=lambda: kubectl.condition("customresourcedefinitions", "Established"),
-    )
-
-
-def default_account(kubectl: Kubectl) -> Task:
-    """Without it no pod can be made in the namespace `default`, so a cluster is not up before it is there."""
-
-    def check() -> str:
-        names = kubectl("get", "serviceaccounts", "--namespace=default", "-o", "name").split()
-        return "" if "serviceaccount/default" in names else "no service account `default` yet"
-
-    return Task("default-account", check=check)

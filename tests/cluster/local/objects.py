@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.cluster.commands import CommandError, run
 from tests.cluster.contract import without_proxy
+from tests.cluster.local.component import Task
 
 MANAGER = "--field-manager=modelrollout-test-cluster"
 
@@ -43,3 +44,22 @@ class Kubectl:
             return str(error)
         states = said.rstrip(",").split(",")
         return "" if states and all(state == "True" for state in states) else f"{resource} not yet {kind}"
+
+
+def definitions(kubectl: Kubectl, file: Path) -> Task:
+    """The Gateway API's definitions from a file, ready when the API server serves them."""
+    return Task(
+        "gateway-crds",
+        do=lambda: kubectl.apply(file),
+        check=lambda: kubectl.condition("customresourcedefinitions", "Established"),
+    )
+
+
+def default_account(kubectl: Kubectl) -> Task:
+    """Without it no pod can be made in the namespace `default`, so a cluster is not up before it is there."""
+
+    def check() -> str:
+        names = kubectl("get", "serviceaccounts", "--namespace=default", "-o", "name").split()
+        return "" if "serviceaccount/default" in names else "no service account `default` yet"
+
+    return Task("default-account", check=check)
