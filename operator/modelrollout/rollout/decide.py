@@ -37,6 +37,9 @@ def decide(situation: Situation) -> Decision:
 
 def _under_plan(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     """Record which plan is in force. Another plan gives a blocked candidate another chance."""
+    if (status.traffic.tester_header or "") != situation.tester_header:
+        traffic = status.traffic.model_copy(update={"tester_header": situation.tester_header or None})
+        status = status.model_copy(update={"traffic": traffic})
     if not situation.plan_name or situation.plan_name == status.plan:
         return status
     rollout = status.rollout

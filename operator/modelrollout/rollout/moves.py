@@ -106,11 +106,10 @@ def weigh(book: Book, step: PlanStep) -> Move:
     assert candidate is not None
     status = book.status
     if status.step is None or status.step.name != step.name or status.step.index == 0:
-        status = with_step(status, book.plan, step, now)
+        status = _restarts_from_here(book, with_step(status, book.plan, step, now))
     if candidate.weight != step.weight:
         status = with_weight(status, candidate.revision, step.weight, now, f"step {step.name}")
         status = change(status, candidate.revision, replicas=_pods_at(book, step.weight))
-    status = _restarts_from_here(book, status)
     index = book.plan.steps.index(step) + 1
     text = f"{percent(candidate.weight)} → {percent(step.weight)} (step {index} of {len(book.plan.steps)})"
     return Move(

@@ -43,7 +43,7 @@ class RevisionId:
 def identify(raw_spec: Mapping[str, Any]) -> RevisionId:
     """Name the revision that a spec, as written, asks for. Raises SpecError when no version can be told from it."""
     version = version_of(raw_spec)
-    text = json.dumps(inputs(raw_spec), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(inputs(raw_spec), sort_keys=True, separators=(",", ":"), default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return RevisionId(f"{slug(version)}-{digest[:HASH_DIGITS]}", version, digest)
 
@@ -123,4 +123,6 @@ def _without_nulls(value: Any) -> Any:
         return {str(key): _without_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, (list, tuple)):
         return [_without_nulls(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # on its way through the API server 1.0 becomes 1
     return value

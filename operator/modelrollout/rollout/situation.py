@@ -106,7 +106,7 @@ class Situation:
     first, those after the step's `appliedAt` that the sampler still has, overlapping what was counted before.
     `problems`: what stands in the way of acting (foreign object, gateway missing, refusal by the server).
     `metrics_problem`: the provider cannot be asked at all (unknown name), or the series are missing (preflight).
-    `deleting`: the resource is being deleted.
+    `deleting`: the resource is being deleted. `tester_header`: how testers reach a revision, to be shown.
     """
 
     now: float
@@ -125,6 +125,7 @@ class Situation:
     metrics_problem: Problem | None = None
     timing: Timing = Timing()
     deleting: bool = False
+    tester_header: str = ""
 
 
 @dataclass(frozen=True, slots=True)

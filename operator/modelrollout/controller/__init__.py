@@ -1,0 +1,1 @@
+"""reconcile(key): observe, decide, record, act. The one place where the pure core meets the cluster."""

@@ -1,0 +1,246 @@
+"""Makes the cluster equal to what status says, and sends nothing where it already is.
+
+The status that comes in here **is recorded**: it is the intent, and everything below can be done again after a crash. The order
+matters within one pass: what routes stand on (Services), the route, then pods, then the rest, so that traffic leaves before
+anything else is tried. What the server refuses becomes a `Problem` in words; a write that met a newer object ends the pass with
+`Moved`, after a fresh read, so that the decision is made again on what there is now. Nothing is sent twice from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelrollout.api.reasons import Reason
+from modelrollout.api.status import ModelDeploymentStatus, RevisionStatus, Role
+from modelrollout.kube.api import KubeApi
+from modelrollout.kube.apply import Applied, Applier, Foreign
+from modelrollout.kube.errors import Conflict, Forbidden, Invalid, NotFound
+from modelrollout.kube.kinds import (
+    AUTOSCALER,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    KINDS,
+    POD_MONITOR,
+    SERVICE,
+    Kind,
+    Ref,
+)
+from modelrollout.rollout.capacity import need
+from modelrollout.rollout.plan import Plan
+from modelrollout.rollout.revision import child_name
+from modelrollout.rollout.situation import Problem
+from modelrollout.runtime.store import Store
+from modelrollout.traffic.base import RouteIntent
+from modelrollout.traffic.routers import router_for
+from modelrollout.workload import objects
+from modelrollout.workload.identity import Owner
+from modelrollout.workload.records import RevisionRecord
+
+from .children import Children
+from .fields import plan_fields
+from .kinds import ServedKinds
+from .views import DeploymentView, seen
+
+Json = Mapping[str, Any]
+
+
+class Moved(Exception):  # noqa: N818  not an error: the world went on, look again
+    """An object was not as the decision had seen it; the Store has it afresh now."""
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass over one resource: what is to be, what is there, and what stood in the way."""
+
+    owner: Owner
+    status: ModelDeploymentStatus
+    plan: Plan
+    children: Children
+    problems: list[Problem] = field(default_factory=list)
+    wrote: bool = False
+
+    def records(self) -> Iterator[tuple[RevisionStatus, RevisionRecord]]:
+        """The recorded revisions whose record can be read."""
+        for entry in self.status.revisions:
+            if (record := self.children.records.get(entry.revision)) is not None:
+                yield entry, record
+
+    def record_of(self, role: Role) -> RevisionRecord | None:
+        """The record of the revision with this role."""
+        return next((record for entry, record in self.records() if entry.role is role), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Acts on what is recorded."""
+
+    api: KubeApi
+    applier: Applier
+    store: Store
+    served: ServedKinds
+
+    async def act(self, work: Pass) -> None:
+        """One pass. Raises `Moved` to have it decided again, and `ApiError` for what passes by itself."""
+        await self._services(work)
+        await self._route(work)
+        await self._pods(work)
+        await self._entries(work)
+        await self._monitor(work)
+        await self._remove(work)
+
+    async def _services(self, work: Pass) -> None:
+        for _, record in work.records():
+            await self._ensure(work, objects.revision_service(work.owner, record))
+
+    async def _route(self, work: Pass) -> None:
+        fields = plan_fields(work.plan)
+        live = {entry.revision: (entry, record) for entry, record in work.records() if entry.replicas or entry.weight}
+        weights = {revision: int(entry.weight) for revision, (entry, _) in live.items()}
+        if not any(weights.values()):
+            return
+        if work.plan.router == "Gateway" and not await self.served.has(HTTP_ROUTE):
+            text = "The cluster does not serve gateway.networking.k8s.io/v1 HTTPRoutes. Install the Gateway API, or leave out spec.traffic.gateway."
+            work.problems.append(Problem(Reason.GATEWAY_MISSING, text))
+            return
+        intent = RouteIntent(
+            owner=work.owner,
+            weights=weights,
+            records={revision: record for revision, (_, record) in live.items()},
+            traffic=fields.traffic,
+            service=fields.service,
+        )
+        for manifest in router_for(fields.traffic).build(intent):
+            await self._ensure(work, manifest)
+
+    async def _pods(self, work: Pass) -> None:
+        for entry, record in work.records():
+            found = work.children.deployments.get(entry.revision)
+            known = found.view if found else None
+            replicas = self._replicas(work, entry, record, known)
+            if replicas is not None and known is not None and replicas < known.replicas:
+                await self._may_shrink(work, entry, replicas)
+            await self._ensure(
+                work, objects.deployment(work.owner, record, replicas, load_deadline=work.plan.load_deadline)
+            )
+            await self._autoscaler(work, entry, record)
+
+    def _replicas(
+        self, work: Pass, entry: RevisionStatus, record: RevisionRecord, known: DeploymentView | None
+    ) -> int | None:
+        """What to apply as `replicas`; None leaves them to the autoscaler that has taken them over."""
+        scaled = work.plan.autoscaled and _serves(entry)
+        if not scaled or work.children.entry(AUTOSCALER, record.name(work.owner)) is None or known is None:
+            return entry.replicas
+        # While they are still ours, leaving them out would set them to 1.
+        return max(entry.replicas, known.replicas) if known.owns_replicas else None
+
+    async def _may_shrink(self, work: Pass, entry: RevisionStatus, replicas: int) -> None:
+        """Pods go only after a fresh look at the route shows that it needs no more of them."""
+        if work.plan.router != "Gateway" or work.children.route is None:
+            return
+        if await self._refresh(Ref(HTTP_ROUTE, work.owner.namespace, work.owner.name)):
+            raise Moved(f"route {work.owner.name} changed before a scale-down")
+        route = work.children.route.view.route
+        carried = (route.weights or {}).get(entry.revision, 0) if route else 0
+        full = work.status.rollout.replicas if work.status.rollout and work.plan.autoscaled else work.plan.replicas
+        if replicas < need(full, carried):
+            raise Moved(f"the route still sends {carried} basis points to {entry.revision}")
+
+    async def _autoscaler(self, work: Pass, entry: RevisionStatus, record: RevisionRecord) -> None:
+        autoscaling = plan_fields(work.plan).autoscaling
+        if autoscaling is None or not _serves(entry) or not entry.replicas:
+            return
+        await self._ensure(work, objects.hpa(work.owner, record, autoscaling, entry.replicas))
+
+    async def _entries(self, work: Pass) -> None:
+        fields = plan_fields(work.plan)
+        candidate = work.record_of(Role.CANDIDATE)
+        serving = work.record_of(Role.STABLE)
+        if work.plan.router == "Gateway":
+            await self._ensure(work, objects.entry_service(work.owner, fields.service, [serving] if serving else []))
+        elif not any(entry.weight for entry in work.status.revisions):
+            # The router makes the entry Service once a version has traffic; before that it leads nowhere.
+            await self._ensure(work, objects.entry_service(work.owner, fields.service, []))
+        await self._ensure(work, objects.preview_service(work.owner, fields.service, candidate))
+
+    async def _monitor(self, work: Pass) -> None:
+        if not await self.served.has(POD_MONITOR):
+            return
+        manifest = objects.pod_monitor(work.owner, [record for _, record in work.records()])
+        if manifest is not None and self.served.news(manifest):
+            await self._ensure(work, manifest)
+
+    async def _remove(self, work: Pass) -> None:
+        """Delete what belonged to revisions that status no longer knows, and what the plan no longer has."""
+        if not work.status.revisions:
+            return
+        wanted = _wanted(work)
+        for (kind, name), entry in work.children.named.items():
+            if kind not in _REMOVABLE or (kind, name) in wanted:
+                continue
+            ref = Ref(_REMOVABLE[kind], work.owner.namespace, name)
+            try:
+                await self.api.delete(ref, uid=entry.uid, resource_version=entry.resource_version)
+            except NotFound:
+                self.store.missing(kind, (ref.namespace, name), entry.version)
+            except Conflict:
+                await self._refresh(ref)
+                raise Moved(f"{ref} changed before it was deleted") from None
+            work.wrote = True
+
+    async def _ensure(self, work: Pass, manifest: dict[str, Any]) -> None:
+        kind = KINDS[manifest["apiVersion"], manifest["kind"]]
+        name = manifest["metadata"]["name"]
+        key = (work.owner.namespace, name)
+        entry = self.store.get(kind.kind, key) if kind is not POD_MONITOR else None
+        try:
+            outcome = await self.applier.ensure(manifest, seen(entry) if entry else None, owner=work.owner.uid)
+        except Conflict:
+            await self._refresh(Ref(kind, *key))
+            raise Moved(f"{kind} {name} changed meanwhile") from None
+        except (Invalid, Forbidden) as error:
+            text = f"The API server refused {kind} {name}: {error.message}"
+            work.problems.append(Problem(Reason.REFUSED_BY_SERVER, text))
+            return
+        if isinstance(outcome, Foreign):
+            text = f"{kind} {name} exists and is not ours ({outcome.who}); it was left alone. Delete or rename it, or use another name."
+            work.problems.append(Problem(Reason.FOREIGN_OBJECT, text))
+        elif isinstance(outcome, Applied):
+            work.wrote = work.wrote or outcome.written
+            if kind is not POD_MONITOR:
+                self.store.took(kind.kind, outcome.raw)
+
+    async def _refresh(self, ref: Ref) -> bool:
+        """Read an object afresh into the Store; tells whether that changed its view."""
+        entry = self.store.get(ref.kind.kind, (ref.namespace, ref.name))
+        try:
+            return self.store.took(ref.kind.kind, await self.api.get(ref))
+        except NotFound:
+            self.store.missing(ref.kind.kind, (ref.namespace, ref.name), entry.version if entry else 0)
+            return entry is not None
+
+
+def _serves(entry: RevisionStatus) -> bool:
+    return entry.role in (Role.STABLE, Role.CANDIDATE)
+
+
+_REMOVABLE: dict[str, Kind] = {kind.kind: kind for kind in (AUTOSCALER, HTTP_ROUTE, SERVICE, DEPLOYMENT)}
+
+
+def _wanted(work: Pass) -> set[tuple[str, str]]:
+    """What may stay, by (kind, name)."""
+    owner, fields = work.owner, plan_fields(work.plan)
+    wanted = {
+        (SERVICE.kind, objects.entry_service_name(owner.name, fields.service)),
+        (SERVICE.kind, objects.preview_service_name(owner.name)),
+    }
+    if work.plan.router == "Gateway":
+        wanted.add((HTTP_ROUTE.kind, owner.name))
+    for entry in work.status.revisions:
+        name = child_name(owner.name, entry.revision)
+        wanted |= {(DEPLOYMENT.kind, name), (SERVICE.kind, name)}
+        if work.plan.autoscaled and _serves(entry) and entry.replicas:
+            wanted.add((AUTOSCALER.kind, name))
+    return wanted

@@ -1,0 +1,73 @@
+"""The objects that belong to one ModelDeployment, as the Store shows them now.
+
+Only what is controlled by the resource's uid is ours; an object of the same name that is not is looked at nowhere but in the
+guard of the write that would touch it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from modelrollout.kube.kinds import (
+    AUTOSCALER,
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    ROLLOUT_COMMAND,
+    SERVICE,
+    Kind,
+)
+from modelrollout.runtime.queue import Key
+from modelrollout.runtime.store import Entry, Store
+from modelrollout.workload.records import PlanRecord, RevisionRecord
+
+from .views import CommandView, DeploymentView, HttpRouteView
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """By revision: deployments and records. By name: the rest."""
+
+    name: str
+    """Of the resource."""
+    deployments: dict[str, Entry[DeploymentView]]
+    records: dict[str, RevisionRecord]
+    plans: dict[str, PlanRecord]
+    route: Entry[HttpRouteView] | None
+    commands: tuple[tuple[str, Entry[CommandView]], ...]
+    named: dict[tuple[str, str], Entry[Any]]
+    """Everything of ours, by (kind, name)."""
+
+    @classmethod
+    def of(cls, store: Store, key: Key, uid: str) -> Children:
+        """Gather what the resource with this uid owns."""
+        named: dict[tuple[str, str], Entry[Any]] = {}
+        for kind in (DEPLOYMENT, SERVICE, CONTROLLER_REVISION, HTTP_ROUTE, AUTOSCALER):
+            for name, entry in store.children(key, kind.kind):
+                if entry.view.controller == uid:
+                    named[kind.kind, name] = entry
+        records: dict[str, RevisionRecord] = {}
+        plans: dict[str, PlanRecord] = {}
+        for (kind_name, name), entry in named.items():
+            if kind_name != CONTROLLER_REVISION.kind:
+                continue
+            if isinstance(entry.view.record, RevisionRecord):
+                records[entry.view.record.revision] = entry.view.record
+            elif isinstance(entry.view.record, PlanRecord):
+                plans[name] = entry.view.record
+        return cls(
+            name=key[1],
+            deployments={
+                entry.view.revision: entry for (kind_name, _), entry in named.items() if kind_name == DEPLOYMENT.kind
+            },
+            records=records,
+            plans=plans,
+            route=named.get((HTTP_ROUTE.kind, key[1])),
+            commands=tuple(store.children(key, ROLLOUT_COMMAND.kind)),
+            named=named,
+        )
+
+    def entry(self, kind: Kind, name: str) -> Entry[Any] | None:
+        """One of ours by kind and name."""
+        return self.named.get((kind.kind, name))

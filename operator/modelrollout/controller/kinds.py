@@ -1,0 +1,46 @@
+"""Which optional kinds this cluster serves, asked once in a while; and which unwatched objects were written already."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelrollout.kube.api import KubeApi
+from modelrollout.kube.kinds import Kind
+from modelrollout.kube.projection import desired_digest
+from modelrollout.runtime.clock import Clock
+
+ASK_AGAIN = 60.0
+"""Seconds for which an answer is taken as true: CRDs come and go."""
+_REMEMBERED = 20_000
+
+
+@dataclass(slots=True)
+class ServedKinds:
+    """Optional kinds: HTTPRoute, PodMonitor."""
+
+    api: KubeApi
+    clock: Clock
+    _answers: dict[str, tuple[bool, float]] = field(default_factory=dict)
+    _written: OrderedDict[tuple[str, str, str], str] = field(default_factory=OrderedDict)
+
+    async def has(self, kind: Kind) -> bool:
+        """Whether the server knows the kind. Raises `ApiError`."""
+        now = self.clock.monotonic()
+        found = self._answers.get(kind.kind)
+        if found is None or now - found[1] > ASK_AGAIN:
+            found = self._answers[kind.kind] = (await self.api.serves(kind), now)
+        return found[0]
+
+    def news(self, manifest: Mapping[str, Any]) -> bool:
+        """Whether this process has not handed out this manifest of an unwatched object before; remembers that it has."""
+        metadata = manifest["metadata"]
+        key, digest = (manifest["kind"], metadata["namespace"], metadata["name"]), desired_digest(manifest)
+        if self._written.get(key) == digest:
+            return False
+        self._written[key] = digest
+        if len(self._written) > _REMEMBERED:
+            self._written.popitem(last=False)
+        return True

@@ -1,0 +1,84 @@
+"""What a rollout asks of the metrics layer, made from its recorded state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modelrollout.analysis.judge import required_lookback
+from modelrollout.api.errors import SpecError
+from modelrollout.api.scalars import FULL_WEIGHT
+from modelrollout.api.settings import RuntimePreset, Settings
+from modelrollout.api.status import ModelDeploymentStatus, Role
+from modelrollout.kube.pods import PodFacts
+from modelrollout.metrics.subscription import Subscription, VersionSelector
+from modelrollout.rollout.plan import Plan
+from modelrollout.rollout.revision import child_name
+from modelrollout.runtime.queue import Key
+from modelrollout.workload import presets
+
+from .children import Children
+from .fields import plan_fields
+from .memory import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Makes subscriptions."""
+
+    settings: Settings
+
+    def subscription(
+        self, key: Key, status: ModelDeploymentStatus, plan: Plan, children: Children, memory: Memory
+    ) -> Subscription | None:
+        """What is to be measured now; None while nothing is judged."""
+        step = status.step
+        if not plan.judged or not plan.metrics or status.rollout is None or status.rollout.mode != "Steps":
+            return None
+        if step is None or step.index == 0 or step.applied_at is None:
+            return None
+        candidate = self._selector(key, status, children, Role.CANDIDATE)
+        if candidate is None:
+            return None
+        weight = next(entry.weight for entry in status.revisions if entry.role is Role.CANDIDATE)
+        stable = self._selector(key, status, children, Role.STABLE) if weight < FULL_WEIGHT else None
+        known = {metric.name: metric.through for metric in status.metrics}
+        since = float(step.applied_at)
+        lookback = max((required_lookback(metric) for metric in plan.metrics), default=0.0)
+        through = min((float(known.get(metric.name) or since) for metric in plan.metrics), default=since)
+        analysis = plan_fields(plan).analysis
+        return Subscription(
+            key=key,
+            provider=plan.provider,
+            interval=plan.interval,
+            since=since,
+            keep_from=max(since, min(through, float(step.covered_through or since)) - lookback),
+            namespace=key[0],
+            candidate=candidate,
+            stable=stable,
+            metrics=plan.metrics,
+            counts_from=_counts_from(memory, plan.warm_up),
+            share=weight.fraction,
+            identify=analysis.identify if analysis else None,
+        )
+
+    def _selector(
+        self, key: Key, status: ModelDeploymentStatus, children: Children, role: Role
+    ) -> VersionSelector | None:
+        entry = next((entry for entry in status.revisions if entry.role is role), None)
+        if entry is None:
+            return None
+        record = children.records.get(entry.revision)
+        preset = self._preset(record.runtime if record else None)
+        return VersionSelector(entry.revision, entry.version, child_name(key[1], entry.revision), preset)
+
+    def _preset(self, runtime: str | None) -> RuntimePreset:
+        try:
+            return presets.find(runtime, self.settings)
+        except SpecError:
+            return presets.CUSTOM  # the administrator took the preset away; metrics that need it will say so
+
+
+def _counts_from(memory: Memory, warm_up: float) -> Mapping[str, float]:
+    pods: tuple[PodFacts, ...] = tuple(pod for seen in memory.pods.values() for pod in seen.pods)
+    return {pod.name: pod.ready_since + warm_up for pod in pods if pod.ready_since is not None}

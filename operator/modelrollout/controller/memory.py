@@ -1,0 +1,65 @@
+"""What this process remembers of a rollout between two looks, and could forget at any time.
+
+Since when something has been seen (readiness, an applied route), progress that is not written yet, facts about pods that were
+read on demand, and what stood in the way of the last act. A restart begins with none of it: then times start later, never
+earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelrollout.api.status import ModelDeploymentStatus
+from modelrollout.kube.pods import PodFacts
+from modelrollout.rollout.situation import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class PodsSeen:
+    """The pods of a revision as read at `read_at` (monotonic), when its Deployment's view was `of`."""
+
+    pods: tuple[PodFacts, ...]
+    of: object
+    read_at: float
+
+
+@dataclass(slots=True)
+class Memory:
+    """One rollout's memory. Times in wall-clock seconds unless they say monotonic."""
+
+    uid: str = ""
+    decided_at: float | None = None
+    """Monotonic time of the last decision."""
+    unwritten: ModelDeploymentStatus | None = None
+    """The status as last decided, with progress that may not be written yet."""
+    saved_at: float = 0.0
+    """Monotonic time of the last status write."""
+    ready_since: dict[str, float] = field(default_factory=dict)
+    route: tuple[tuple[tuple[str, int], ...], bool] | None = None
+    """Weights and acceptance of the route as last seen."""
+    route_since: float | None = None
+    pods: dict[str, PodsSeen] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    """What stood in the way of the last act."""
+
+    def note_ready(self, revision: str, ready: int, now: float) -> float | None:
+        """Since when the revision has had a ready pod without a break that was seen."""
+        if not ready:
+            self.ready_since.pop(revision, None)
+            return None
+        return self.ready_since.setdefault(revision, now)
+
+    def note_route(self, weights: Mapping[str, int] | None, accepted: bool, now: float) -> float | None:
+        """Since when the route has carried these weights and been accepted."""
+        carried = (tuple(sorted((weights or {}).items())), accepted)
+        if self.route != carried:
+            self.route, self.route_since = carried, now
+        return self.route_since if accepted else None
+
+    def forget_revisions(self, known: frozenset[str]) -> None:
+        """Drop what is remembered of revisions that are gone."""
+        for gone in [revision for revision in self.pods if revision not in known]:
+            del self.pods[gone]
+        for gone in [revision for revision in self.ready_since if revision not in known]:
+            del self.ready_since[gone]

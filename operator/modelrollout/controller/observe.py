@@ -1,0 +1,192 @@
+"""From the Store, the sampler and the clock to one frozen Situation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modelrollout.api.errors import RecordError, SpecError
+from modelrollout.api.scalars import FULL_WEIGHT
+from modelrollout.api.settings import Settings
+from modelrollout.api.status import ModelDeploymentStatus, Role
+from modelrollout.kube.kinds import SERVICE
+from modelrollout.metrics.subscription import MetricsSource
+from modelrollout.rollout.capacity import shares
+from modelrollout.rollout.evidence import carry
+from modelrollout.rollout.plan import Plan
+from modelrollout.rollout.situation import (
+    CommandFacts,
+    Problem,
+    RevisionFacts,
+    RouteFacts,
+    Situation,
+    Target,
+    Timing,
+)
+from modelrollout.runtime.clock import Clock
+from modelrollout.runtime.queue import Key
+from modelrollout.runtime.store import Entry
+from modelrollout.traffic.gateway_api import tester_header
+from modelrollout.traffic.ratio import effective
+from modelrollout.workload.identity import NO_REVISION, Owner
+from modelrollout.workload.objects import entry_service_name
+from modelrollout.workload.records import PlanRecord, plan_name
+
+from .children import Children
+from .fields import plan_fields
+from .memory import Memory
+from .troubles import restarts, trouble
+from .views import ResourceView
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one look at a rollout has at hand."""
+
+    status: ModelDeploymentStatus
+    children: Children
+    memory: Memory
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Fills Situations. Reads only what is at hand; never waits."""
+
+    settings: Settings
+    clock: Clock
+    metrics: MetricsSource
+
+    def situation(self, key: Key, entry: Entry[ResourceView], children: Children, memory: Memory) -> Situation:
+        """Everything a decision about this resource may look at."""
+        view, now = entry.view, self.clock.now()
+        status = carry(view.status, memory.unwritten)
+        look = _Look(status, children, memory, now)
+        plan, plan_record, problem = self._plan(key, view, look)
+        revisions = self._revisions(look)
+        return Situation(
+            now=now,
+            name=key[1],
+            generation=view.generation,
+            status=status,
+            target=problem or _target(view),
+            plan=plan,
+            plan_name=plan_record,
+            elapsed=None if memory.decided_at is None else self.clock.monotonic() - memory.decided_at,
+            revisions=revisions,
+            route=self._route(look, plan, revisions),
+            commands=_commands(children),
+            windows=self.metrics.windows(key),
+            problems=memory.problems,
+            metrics_problem=self.metrics.problem(key),
+            timing=Timing(
+                settle=self.settings.settle.seconds,
+                drain=self.settings.drain.seconds,
+                ready_for=self.settings.ready_for.seconds,
+            ),
+            deleting=view.deleting,
+            tester_header=tester_header(Owner(*key, entry.uid)) if plan and plan.router == "Gateway" else "",
+        )
+
+    def _plan(self, key: Key, view: ResourceView, look: _Look) -> tuple[Plan | None, str, Problem | None]:
+        if not isinstance(view.accepted, SpecError):
+            plan = view.accepted.plan
+            return plan, plan_name(key[1], PlanRecord.of(plan).digest), None
+        problem = Problem(view.accepted.reason, f"{view.accepted}.")
+        name = look.status.plan or ""
+        record = look.children.plans.get(name)
+        if record is None:
+            return None, "", problem
+        try:
+            return record.plan(self.settings), name, problem
+        except RecordError as error:
+            text = f"{problem.message} The last accepted plan cannot be read: {error}."
+            return None, "", Problem(problem.reason, text)
+
+    def _revisions(self, look: _Look) -> Mapping[str, RevisionFacts]:
+        recorded = {entry.revision for entry in look.status.revisions}
+        names = recorded | set(look.children.deployments) | set(look.children.records)
+        look.memory.forget_revisions(frozenset(names))
+        return {name: _facts(name, look) for name in sorted(names)}
+
+    def _route(self, look: _Look, plan: Plan | None, revisions: Mapping[str, RevisionFacts]) -> RouteFacts:
+        if plan is not None and plan.router == "Service":
+            weights = _ratio(plan, look.status, look.children, revisions)
+            there = weights is not None
+            since = look.memory.note_route(weights, there, look.now)
+            return RouteFacts(exists=there, weights=weights, accepted=there, since=since)
+        route = look.children.route.view.route if look.children.route else None
+        if route is None:
+            look.memory.note_route(None, False, look.now)
+            return RouteFacts(problem="the route does not exist yet")
+        since = look.memory.note_route(route.weights, route.accepted, look.now)
+        return RouteFacts(
+            exists=True, weights=route.weights, accepted=route.accepted, since=since, problem=route.problem
+        )
+
+
+def _facts(revision: str, look: _Look) -> RevisionFacts:
+    record = revision in look.children.records
+    entry = look.children.deployments.get(revision)
+    if entry is None:
+        look.memory.note_ready(revision, 0, look.now)
+        return RevisionFacts(exists=False, record=record)
+    seen = look.memory.pods.get(revision)
+    pods = seen.pods if seen else ()
+    view = entry.view
+    return RevisionFacts(
+        exists=True,
+        replicas=view.replicas,
+        pods=view.pods,
+        ready=view.ready,
+        ready_since=look.memory.note_ready(revision, view.ready, look.now),
+        restarts=restarts(pods),
+        trouble=trouble(pods, view.trouble),
+        record=record,
+        order=view.created,
+        version=view.version,
+    )
+
+
+def _target(view: ResourceView) -> Target:
+    assert not isinstance(view.accepted, SpecError)
+    return Target(view.accepted.revision.revision, view.accepted.revision.version)
+
+
+def _commands(children: Children) -> tuple[CommandFacts, ...]:
+    return tuple(
+        CommandFacts(
+            uid=entry.view.uid,
+            name=name,
+            action=entry.view.spec.action,
+            revision=entry.view.spec.revision,
+            step=entry.view.spec.step,
+            by=entry.view.spec.by or "",
+            reason=entry.view.spec.reason or "",
+            created=entry.view.created,
+        )
+        for name, entry in children.commands
+        if entry.view.spec is not None and not entry.view.taken
+    )
+
+
+def _ratio(
+    plan: Plan, status: ModelDeploymentStatus, children: Children, revisions: Mapping[str, RevisionFacts]
+) -> Mapping[str, int] | None:
+    """What the entry Service's selector and the ready pods make of the traffic; None where it does not exist."""
+    service = plan_fields(plan).service
+    entry = children.entry(SERVICE, entry_service_name(children.name, service))
+    if entry is None:
+        return None
+    if entry.view.revision:
+        return {} if entry.view.revision == NO_REVISION else {entry.view.revision: FULL_WEIGHT}
+    ready = {name: facts.ready for name, facts in revisions.items() if facts.ready}
+    stable = next((one for one in status.revisions if one.role is Role.STABLE), None)
+    candidate = next((one for one in status.revisions if one.role is Role.CANDIDATE), None)
+    if stable is not None and candidate is not None:
+        full = status.rollout.replicas if plan.autoscaled and status.rollout else plan.replicas
+        wanted = shares(candidate.weight, full)
+        if ready == {stable.revision: wanted[0], candidate.revision: wanted[1]}:
+            # As near as so many pods can come: that is what was asked for.
+            return {stable.revision: FULL_WEIGHT - candidate.weight, candidate.revision: int(candidate.weight)}
+    return effective(ready)

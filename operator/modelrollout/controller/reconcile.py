@@ -1,0 +1,226 @@
+"""reconcile(key): observe, decide, record, act.
+
+**observe** gathers one frozen Situation from the Store, the sampler and the clock. **decide** is pure. **record** writes the
+status, guarded by the resourceVersion that was observed, before anything is done about it; a write that only saves progress
+waits for its budget. **act** makes the cluster equal to what is recorded. A pass ends when nothing is left to decide: what is
+awaited wakes the key again.
+
+Every write may fail, take effect unseen, or meet a newer object. None is repeated from memory: the next turn observes again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+from modelrollout.api.settings import Settings
+from modelrollout.kube.api import KubeApi
+from modelrollout.kube.apply import Applier
+from modelrollout.kube.errors import Conflict, NotFound
+from modelrollout.kube.events import Events, Regarding
+from modelrollout.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Ref
+from modelrollout.kube.pods import read_pods
+from modelrollout.metrics.subscription import MetricsSource
+from modelrollout.rollout.book import weights
+from modelrollout.rollout.decide import decide
+from modelrollout.rollout.revision import child_name
+from modelrollout.rollout.situation import Decision, Situation
+from modelrollout.runtime.budget import Budget
+from modelrollout.runtime.clock import Clock
+from modelrollout.runtime.queue import Key, Queue
+from modelrollout.runtime.store import Entry, Store
+from modelrollout.workload.identity import Owner, selector
+
+from .act import Actor, Moved, Pass
+from .children import Children
+from .commands import Answers
+from .kinds import ServedKinds
+from .measure import Measured
+from .memory import Memory, PodsSeen
+from .observe import Observer
+from .records import Records
+from .views import ResourceView
+
+log = logging.getLogger(__name__)
+
+TURNS = 12
+"""Decisions in one pass; more means that something writes against us, and the queue's back-off takes over."""
+PODS_AGAIN = 10.0
+"""Seconds after which the pods of a revision that stays unready are read again."""
+
+
+class Contended(Exception):  # noqa: N818  the queue backs off
+    """The objects of one rollout kept changing under our hands."""
+
+    retry_after = None
+
+
+@dataclass(slots=True)
+class Controller:
+    """Reconciles one key at a time; the queue sees to it that no key is in two hands."""
+
+    api: KubeApi
+    store: Store
+    queue: Queue
+    metrics: MetricsSource
+    settings: Settings
+    clock: Clock
+    events: Events
+    checkpoints: Budget
+    memories: dict[Key, Memory] = field(default_factory=dict)
+    _observer: Observer = field(init=False)
+    _actor: Actor = field(init=False)
+    _records: Records = field(init=False)
+    _measured: Measured = field(init=False)
+    _answers: Answers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._observer = Observer(self.settings, self.clock, self.metrics)
+        self._actor = Actor(self.api, Applier(self.api), self.store, ServedKinds(self.api, self.clock))
+        self._records = Records(self.api, self.store)
+        self._measured = Measured(self.settings)
+        self._answers = Answers(self.api, self.store)
+
+    async def reconcile(self, key: Key) -> None:
+        """Bring one resource as far as it can go now. Raises `ApiError` and `Contended` for the queue's back-off."""
+        for _ in range(TURNS):
+            entry: Entry[ResourceView] | None = self.store.get(MODEL_DEPLOYMENT.kind, key)
+            if entry is None:
+                self._forget(key)
+                return
+            memory = self._memory(key, entry.uid)
+            try:
+                if not await self._turn(key, entry, memory):
+                    return
+            except Moved as moved:
+                log.debug("observing again: %s", moved)
+        raise Contended(f"still undecided after {TURNS} turns")
+
+    def _memory(self, key: Key, uid: str) -> Memory:
+        memory = self.memories.get(key)
+        if memory is None or memory.uid != uid:
+            memory = self.memories[key] = Memory(uid=uid)
+        return memory
+
+    def _forget(self, key: Key) -> None:
+        self.memories.pop(key, None)
+        self.metrics.unsubscribe(key)
+        self.queue.forget(key)
+
+    async def _turn(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> bool:
+        """One observe, decide, record, act; tells whether another is needed at once."""
+        await self._read_pods(key, entry, memory)
+        children = Children.of(self.store, key, entry.uid)
+        situation = self._observer.situation(key, entry, children, memory)
+        decision = decide(situation)
+        memory.decided_at = self.clock.monotonic()
+        if situation.deleting:
+            self._forget(key)
+            return False
+        if await self._moved_on(key, situation, decision):
+            return True
+        memory.unwritten = decision.status
+        await self._record(key, entry, memory, decision, children)
+        problems_before = memory.problems
+        await self._act(key, entry, situation, decision, memory)
+        self._measure(key, decision, situation, memory)
+        self.queue.wake_at(key, decision.wake_at)
+        return decision.again or memory.problems != problems_before
+
+    async def _read_pods(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> None:
+        """Pods of revisions in a rollout, read when their Deployment's view changed or they stay unready."""
+        status = entry.view.status
+        if status.rollout is None and all(one.ready_replicas for one in status.revisions if one.replicas):
+            return
+        children = Children.of(self.store, key, entry.uid)
+        for revision, found in children.deployments.items():
+            seen, now = memory.pods.get(revision), self.clock.monotonic()
+            lacking = found.view.ready < found.view.replicas
+            if seen is not None and seen.of == found.view and not (lacking and now - seen.read_at >= PODS_AGAIN):
+                continue
+            labels = ",".join(f"{name}={value}" for name, value in selector(key[1], revision).items())
+            memory.pods[revision] = PodsSeen(await read_pods(self.api, key[0], labels), found.view, now)
+
+    async def _moved_on(self, key: Key, situation: Situation, decision: Decision) -> bool:
+        """Before a weight rises or pods go: one fresh read of the Deployments concerned. True if that changed what we know."""
+        if not decision.again:
+            return False
+        before, after = weights(situation.status), weights(decision.status)
+        pods = {one.revision: one.replicas for one in situation.status.revisions}
+        concerned = {revision for revision, weight in after.items() if weight > before.get(revision, 0)}
+        concerned |= {one.revision for one in decision.status.revisions if one.replicas < pods.get(one.revision, 0)}
+        changed = False
+        for revision in sorted(concerned):
+            name = child_name(key[1], revision)
+            known = self.store.get(DEPLOYMENT.kind, (key[0], name))
+            try:
+                raw = await self.api.get(Ref(DEPLOYMENT, key[0], name))
+                changed = self.store.took(DEPLOYMENT.kind, raw) or changed
+            except NotFound:
+                self.store.missing(DEPLOYMENT.kind, (key[0], name), known.version if known else 0)
+                changed = changed or known is not None
+        return changed
+
+    async def _record(
+        self, key: Key, entry: Entry[ResourceView], memory: Memory, decision: Decision, children: Children
+    ) -> None:
+        status, owner = decision.status, Owner(*key, entry.uid)
+        if not self._worth_writing(entry, memory, decision):
+            return
+        written = status.written()
+        if written == entry.view.raw_status:
+            return
+        problem = await self._records.provide(owner, entry.view, status, children)
+        if problem is not None:
+            memory.problems = (problem,)
+        ref = Ref(MODEL_DEPLOYMENT, *key)
+        try:
+            raw = await self.api.replace_status(ref, written, resource_version=entry.resource_version)
+        except Conflict:
+            await self._again(ref, entry)
+            raise Moved(f"{ref} changed before its status was written") from None
+        except NotFound:
+            self.store.missing(MODEL_DEPLOYMENT.kind, key, entry.version)
+            raise Moved(f"{ref} is gone") from None
+        self.store.took(MODEL_DEPLOYMENT.kind, raw)
+        memory.saved_at = self.clock.monotonic()
+        about = Regarding(MODEL_DEPLOYMENT.api_version, MODEL_DEPLOYMENT.kind, *key, entry.uid)
+        for note in decision.events:
+            log.info("%s: %s", note.reason, note.message)
+            self.events.record(about, "Warning" if note.warning else "Normal", note.reason, note.reason, note.message)
+
+    def _worth_writing(self, entry: Entry[ResourceView], memory: Memory, decision: Decision) -> bool:
+        if not decision.checkpoint:
+            return True
+        if decision.status.rollout is None or not entry.view.status.revisions:
+            return False
+        due = self.clock.monotonic() - memory.saved_at >= self.settings.checkpoint_every.seconds
+        return due and self.checkpoints.take()
+
+    async def _again(self, ref: Ref, entry: Entry[ResourceView]) -> None:
+        try:
+            self.store.took(ref.kind.kind, await self.api.get(ref))
+        except NotFound:
+            self.store.missing(ref.kind.kind, (ref.namespace, ref.name), entry.version)
+
+    async def _act(
+        self, key: Key, entry: Entry[ResourceView], situation: Situation, decision: Decision, memory: Memory
+    ) -> None:
+        if situation.plan is None:
+            return
+        owner = Owner(*key, entry.uid)
+        work = Pass(owner, decision.status, situation.plan, Children.of(self.store, key, entry.uid))
+        await self._actor.act(work)
+        memory.problems = tuple(work.problems)
+        await self._answers.give(owner, decision.status, work.children)
+        await self._records.prune(owner, decision.status, work.children)
+
+    def _measure(self, key: Key, decision: Decision, situation: Situation, memory: Memory) -> None:
+        subscription = None
+        if situation.plan is not None:
+            children = Children.of(self.store, key, memory.uid)
+            subscription = self._measured.subscription(key, decision.status, situation.plan, children, memory)
+        if subscription is None:
+            self.metrics.unsubscribe(key)
+        else:
+            self.metrics.subscribe(key, subscription)
