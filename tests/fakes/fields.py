@@ -44,8 +44,8 @@ def _keys(name: str, items: Iterable[Any]) -> tuple[str, ...] | None:
 
 
 def _element(item: Mapping[str, Any], keys: tuple[str, ...]) -> str:
-    defaults = {"protocol": "TCP"}
-    return "k:" + json.dumps({key: item.get(key, defaults.get(key)) for key in keys}, separators=(",", ":"))
+    # The real server fills in a default protocol first; here a port without one is keyed without it.
+    return "k:" + json.dumps({key: item[key] for key in keys if key in item}, separators=(",", ":"))
 
 
 def leaves(body: Mapping[str, Any]) -> dict[Path, Any]:

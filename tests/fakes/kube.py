@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from modelrollout.kube.api import FIELD_MANAGER, Json, KubeApi, Page, Propagation
+from modelrollout.kube.api import FIELD_MANAGER, Json, KubeApi, Page, Propagation, Version
 from modelrollout.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from modelrollout.kube.kinds import DEPLOYMENT, KINDS, Kind, Ref, ref_of
 from tests.fakes.fields import Path, fields_v1, leaves, merge, remove
@@ -151,11 +151,12 @@ class FakeKube(KubeApi):
         return Page(*found)
 
     async def apply(
-        self, manifest: Json, *, force: bool = False, resource_version: str | None = None, dry_run: bool = False
+        self, manifest: Json, *, force: bool = False, only_if: Version | None = None, dry_run: bool = False
     ) -> Json:
         ref = ref_of(dict(manifest))
-        request = Request("APPLY", ref.kind, ref.namespace, ref.name, manifest, resource_version)
-        return await self._serve(request, lambda: self._apply(ref, manifest, force, resource_version, dry_run))
+        version = None if only_if is None else only_if.resource_version
+        request = Request("APPLY", ref.kind, ref.namespace, ref.name, manifest, version)
+        return await self._serve(request, lambda: self._apply(ref, manifest, force, only_if, dry_run))
 
     async def create(self, manifest: Json) -> Json:
         body = copy.deepcopy(dict(manifest))
@@ -263,16 +264,18 @@ class FakeKube(KubeApi):
         }
         return self._store(ref, body, owned)
 
-    def _apply(self, ref: Ref, manifest: Json, force: bool, version: str | None, dry_run: bool) -> Json:
+    def _apply(self, ref: Ref, manifest: Json, force: bool, only_if: Version | None, dry_run: bool) -> Json:
         manager: Manager = (FIELD_MANAGER, "Apply", "")
         live = self.objects.get(ref)
         if live is None:
-            if version is not None:
+            if only_if is not None:
                 raise Conflict("the object does not exist any more", request=f"APPLY {ref}", code=409)
             body = copy.deepcopy(dict(manifest))
             return body if dry_run else self._create(ref, body, manager)
-        if version is not None:
-            self._check(ref, version)
+        if only_if is not None:
+            self._check(ref, only_if.resource_version)
+            if live["metadata"]["uid"] != only_if.uid:
+                raise Conflict("another object of the same name", request=f"APPLY {ref}", code=409)
         applied, current = leaves(manifest), leaves(live)
         owned = dict(self._owned[ref])
         for other, paths in list(owned.items()):

@@ -32,6 +32,17 @@ class Page:
     resource_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One object at one point of its life.
+
+    Both are needed: an apply that names a resourceVersion alone makes a deleted object anew instead of failing.
+    """
+
+    uid: str
+    resource_version: str
+
+
 class KubeApi(Protocol):
     """Requests to the API server."""
 
@@ -60,12 +71,12 @@ class KubeApi(Protocol):
         """List a kind in one piece; only for what is known to be short."""
 
     async def apply(
-        self, manifest: Json, *, force: bool = False, resource_version: str | None = None, dry_run: bool = False
+        self, manifest: Json, *, force: bool = False, only_if: Version | None = None, dry_run: bool = False
     ) -> Json:
         """Apply on the server's side as manager `modelrollout`; answers the object as stored.
 
-        Without `force` a field of another manager is a `Conflict`. With `resource_version` the object must exist and
-        be of that version; without, it is created if it does not exist.
+        Without `force` a field of another manager is a `Conflict`. With `only_if` it is one, too, when the object has
+        moved on, is gone or is another one of the same name; without, it is created if it does not exist.
         """
 
     async def create(self, manifest: Json) -> Json:

@@ -1,7 +1,7 @@
 """Makes one object of the cluster equal to what is wanted, and sends nothing when it is.
 
 A steady object costs a comparison of two short texts. One that differs is applied with force, because the fields we apply
-are ours, and with the resourceVersion of the object that the decision was made on, because a decision holds for what it
+are ours, and only if it still is the very object that the decision was made on, because a decision holds for what it
 saw: a `Conflict` goes to the caller, who observes and decides again. A new object is looked for first, so that one of the
 same name that belongs to somebody else is found and left alone. Nothing is ever sent a second time from here.
 
@@ -13,7 +13,7 @@ import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from modelrollout.kube.api import Json, KubeApi
+from modelrollout.kube.api import Json, KubeApi, Version
 from modelrollout.kube.errors import NotFound
 from modelrollout.kube.kinds import Ref, ref_of
 from modelrollout.kube.projection import desired_digest, observed_digest
@@ -107,7 +107,7 @@ class Applier:
             return Foreign(ref_of(dict(desired)), _whose(known, found))
         if self._matches(known, wanted):
             return Unchanged()
-        raw = await self._api.apply(desired, force=True, resource_version=known.resource_version)
+        raw = await self._api.apply(desired, force=True, only_if=Version(known.uid, known.resource_version))
         return self._learn(raw, wanted)
 
     def _matches(self, known: Seen, wanted: str) -> bool:

@@ -25,8 +25,8 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from modelrollout import __version__
-from modelrollout.kube.api import FIELD_MANAGER, Json, KubeApi, Page, Propagation
-from modelrollout.kube.errors import ApiError, NotFound, OutcomeUnknown, Unreachable, from_status
+from modelrollout.kube.api import FIELD_MANAGER, Json, KubeApi, Page, Propagation, Version
+from modelrollout.kube.errors import ApiError, Conflict, Invalid, NotFound, OutcomeUnknown, Unreachable, from_status
 from modelrollout.kube.kinds import Kind, Ref, ref_of
 
 log = logging.getLogger(__name__)
@@ -138,20 +138,24 @@ class Client(KubeApi):
         raise AssertionError("a list has at least one page")
 
     async def apply(
-        self, manifest: Json, *, force: bool = False, resource_version: str | None = None, dry_run: bool = False
+        self, manifest: Json, *, force: bool = False, only_if: Version | None = None, dry_run: bool = False
     ) -> Json:
         ref = ref_of(dict(manifest))
         query = {"fieldManager": self._field_manager, "force": str(force).lower(), "fieldValidation": "Strict"}
         if dry_run:
             query["dryRun"] = "All"
         body = dict(manifest)
-        if resource_version is not None:
-            body["metadata"] = {**body["metadata"], "resourceVersion": resource_version}
-        return await self._send(
-            _Request(
-                "APPLY", ref.kind, ref.path, str(ref), query=query, body=body, content="application/apply-patch+yaml"
-            )
-        )
+        if only_if is not None:
+            expected = {"uid": only_if.uid, "resourceVersion": only_if.resource_version}
+            body["metadata"] = {**body["metadata"], **expected}
+        content = "application/apply-patch+yaml"
+        try:
+            return await self._send(_Request("APPLY", ref.kind, ref.path, str(ref), query, body, content))
+        except Invalid as error:
+            # How the server says that there is another object of this name now.
+            if only_if is not None and any(cause.field == "metadata.uid" for cause in error.causes):
+                raise Conflict(error.message, request=error.request, code=error.code, causes=error.causes) from error
+            raise
 
     async def create(self, manifest: Json) -> Json:
         kind, metadata = _kind_of(manifest), manifest["metadata"]

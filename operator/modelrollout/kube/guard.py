@@ -8,7 +8,7 @@ write that matters carries the resourceVersion of what it was decided on. Reads 
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
-from modelrollout.kube.api import Json, KubeApi, Page, Propagation
+from modelrollout.kube.api import Json, KubeApi, Page, Propagation, Version
 from modelrollout.kube.errors import NotLeader
 from modelrollout.kube.kinds import Kind, Ref
 
@@ -50,10 +50,10 @@ class Guarded(KubeApi):
         return await self._api.list(kind, namespace=namespace, labels=labels, resource_version=resource_version)
 
     async def apply(
-        self, manifest: Json, *, force: bool = False, resource_version: str | None = None, dry_run: bool = False
+        self, manifest: Json, *, force: bool = False, only_if: Version | None = None, dry_run: bool = False
     ) -> Json:
         self._check("APPLY")
-        return await self._api.apply(manifest, force=force, resource_version=resource_version, dry_run=dry_run)
+        return await self._api.apply(manifest, force=force, only_if=only_if, dry_run=dry_run)
 
     async def create(self, manifest: Json) -> Json:
         self._check("POST")
