@@ -24,7 +24,7 @@ from modelrollout.metrics.subscription import MetricsSource
 from modelrollout.rollout.book import weights
 from modelrollout.rollout.decide import decide
 from modelrollout.rollout.revision import child_name
-from modelrollout.rollout.situation import Decision, Situation
+from modelrollout.rollout.situation import Decision, Problem, Situation
 from modelrollout.runtime.budget import Budget
 from modelrollout.runtime.clock import Clock
 from modelrollout.runtime.queue import Key, Queue
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 TURNS = 12
 """Decisions in one pass; more means that something writes against us, and the queue's back-off takes over."""
+PROBLEMS_AGAIN = 30.0
+"""Seconds after which something that stood in the way is tried again."""
 PODS_AGAIN = 10.0
 """Seconds after which the pods of a revision that stays unready are read again."""
 
@@ -120,11 +122,17 @@ class Controller:
         if await self._moved_on(key, situation, decision):
             return True
         memory.unwritten = decision.status
-        await self._record(key, entry, memory, decision, children)
         problems_before = memory.problems
-        await self._act(key, entry, situation, decision, memory)
+        refused = await self._record(key, entry, memory, decision, children)
+        if situation.plan is not None:
+            now_there = Children.of(self.store, key, entry.uid)
+            work = Pass(Owner(*key, entry.uid), decision.status, situation.plan, now_there)
+            work.problems += [refused] if refused is not None else []
+            memory.problems = await self._act(work)
         self._measure(key, decision, situation, memory)
         self.queue.wake_at(key, decision.wake_at)
+        if memory.problems:
+            self.queue.wake_after(key, PROBLEMS_AGAIN)  # what stands in the way is often not ours to watch
         return decision.again or memory.problems != problems_before
 
     async def _read_pods(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> None:
@@ -163,16 +171,14 @@ class Controller:
 
     async def _record(
         self, key: Key, entry: Entry[ResourceView], memory: Memory, decision: Decision, children: Children
-    ) -> None:
+    ) -> Problem | None:
         status, owner = decision.status, Owner(*key, entry.uid)
         if not self._worth_writing(entry, memory, decision):
-            return
+            return None
         written = status.written()
         if written == entry.view.raw_status:
-            return
+            return None
         problem = await self._records.provide(owner, entry.view, status, children)
-        if problem is not None:
-            memory.problems = (problem,)
         ref = Ref(MODEL_DEPLOYMENT, *key)
         try:
             raw = await self.api.replace_status(ref, written, resource_version=entry.resource_version)
@@ -188,6 +194,7 @@ class Controller:
         for note in decision.events:
             log.info("%s: %s", note.reason, note.message)
             self.events.record(about, "Warning" if note.warning else "Normal", note.reason, note.reason, note.message)
+        return problem
 
     def _worth_writing(self, entry: Entry[ResourceView], memory: Memory, decision: Decision) -> bool:
         if not decision.checkpoint:
@@ -203,17 +210,11 @@ class Controller:
         except NotFound:
             self.store.missing(ref.kind.kind, (ref.namespace, ref.name), entry.version)
 
-    async def _act(
-        self, key: Key, entry: Entry[ResourceView], situation: Situation, decision: Decision, memory: Memory
-    ) -> None:
-        if situation.plan is None:
-            return
-        owner = Owner(*key, entry.uid)
-        work = Pass(owner, decision.status, situation.plan, Children.of(self.store, key, entry.uid))
+    async def _act(self, work: Pass) -> tuple[Problem, ...]:
         await self._actor.act(work)
-        memory.problems = tuple(work.problems)
-        await self._answers.give(owner, decision.status, work.children)
-        await self._records.prune(owner, decision.status, work.children)
+        await self._answers.give(work.owner, work.status, work.children)
+        await self._records.prune(work.owner, work.status, work.children)
+        return tuple(work.problems)
 
     def _measure(self, key: Key, decision: Decision, situation: Situation, memory: Memory) -> None:
         subscription = None

@@ -91,8 +91,10 @@ def _step(book: Book, passed: float) -> ModelDeploymentStatus:
     if step.applied_at is None:
         if status.traffic.applied_at is None or not candidate_holds(book, book.step):
             return status
-        step = step.model_copy(update={"applied_at": Timestamp(max(status.traffic.applied_at, step.started_at))})
-        return status.model_copy(update={"step": step})
+        applied_at = Timestamp(max(status.traffic.applied_at, step.started_at))
+        step, passed = step.model_copy(update={"applied_at": applied_at}), 0.0
+        book = Book(book.situation, status.model_copy(update={"step": step}))
+    assert book.step is not None
     metrics = _judged(book, book.step, step)
     step = step.model_copy(update={"spent": Span.of(step.spent.seconds + passed)})
     step = _covered(book, step, passed)

@@ -1,0 +1,322 @@
+"""The process: kopf watches, everything else is started and stopped around it.
+
+This is the only module that imports kopf, and kopf is used as an informer and a shell: `on.event` handlers that hand an object
+to the Store and return, a start-up hook and a clean-up hook. No handler that keeps state on objects, no timer, no daemon, no
+finalizer, no Events of kopf's own. Who leads is decided by a Lease before the first watch begins, so a standby costs the API
+server one small read every two seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import kopf
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info
+
+from modelrollout import __version__
+from modelrollout.api.errors import SettingsError
+from modelrollout.api.settings import Settings
+from modelrollout.controller.reconcile import Controller
+from modelrollout.controller.views import watched
+from modelrollout.kube.client import Client, load_configuration
+from modelrollout.kube.errors import ApiError
+from modelrollout.kube.events import Events
+from modelrollout.kube.guard import Guarded
+from modelrollout.kube.kinds import (
+    AUTOSCALER,
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    LEASE,
+    MODEL_DEPLOYMENT,
+    OWNER_LABEL,
+    ROLLOUT_COMMAND,
+    SERVICE,
+    Kind,
+    Ref,
+)
+from modelrollout.kube.lease import Lease, LeaseTimes
+from modelrollout.kube.lister import Listed, Lister
+from modelrollout.metrics.sampler import Sampler
+from modelrollout.runtime.budget import Budget
+from modelrollout.runtime.clock import Clock, SystemClock
+from modelrollout.runtime.configuration import load_settings, namespace_of_this_pod
+from modelrollout.runtime.endpoints import serve
+from modelrollout.runtime.queue import Key, Queue, Tuning
+from modelrollout.runtime.store import Store
+from modelrollout.runtime.supervisor import Heartbeat, Supervisor, end_process, watch_lag
+from modelrollout.runtime.telemetry import QueueMetrics, RequestMetrics, loop_lag, set_up_logging
+
+log = logging.getLogger(__name__)
+
+WATCHED: tuple[tuple[Kind, bool], ...] = (
+    (MODEL_DEPLOYMENT, False),
+    (ROLLOUT_COMMAND, False),
+    (DEPLOYMENT, True),
+    (SERVICE, True),
+    (CONTROLLER_REVISION, True),
+    (AUTOSCALER, True),
+    (HTTP_ROUTE, True),
+)
+"""Kinds to watch, and whether only those with our label."""
+
+EXIT_USAGE = 2
+EXIT_LOST_LEASE = 3
+QUEUE_HANGS = 60.0
+"""Seconds without a turn of the queue after which the process counts as hung."""
+
+
+class Optional:
+    """Asks now and then whether a kind that was missing at the start is served, and ends the process to watch it."""
+
+    def __init__(self, api: Client, kind: Kind, clock: Clock) -> None:
+        self._api, self._kind, self._clock = api, kind, clock
+
+    async def run(self) -> None:
+        while True:
+            await self._clock.sleep_until(self._clock.monotonic() + 30.0)
+            try:
+                if await self._api.serves(self._kind):
+                    log.warning("%s is served now; restarting to watch it", self._kind)
+                    end_process(0)
+            except ApiError as error:
+                log.debug("cannot ask for %s: %s", self._kind, error)
+
+
+@dataclass(slots=True)
+class Operator:
+    """All parts of the process and the order in which they start."""
+
+    settings: Settings
+    kubeconfig: str | None
+    clock: Clock = field(default_factory=SystemClock)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    supervisor: Supervisor = field(default_factory=Supervisor)
+    store: Store = field(init=False)
+    queue: Queue = field(init=False)
+    _clients: list[Client] = field(default_factory=list)
+    _lease: Lease | None = None
+    _runners: list[web.AppRunner] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.queue = Queue(
+            self.clock,
+            rng=random.Random(),  # noqa: S311  jitter
+            metrics=QueueMetrics(self.registry),
+            tuning=Tuning(workers=self.settings.workers),
+        )
+        self.store = Store(watched(self.settings), self._woken)
+        Info("modelrollout_build", "Version of the operator", registry=self.registry).info({"version": __version__})
+        for kind, _ in WATCHED:
+            gauge = Gauge(f"modelrollout_{kind.plural}", f"{kind.kind}s in view", registry=self.registry)
+            gauge.set_function(partial(self.store.count, kind.kind))
+
+    def _woken(self, key: Key) -> None:
+        self.queue.wake(key, urgent=self._asked_to_abort(key))
+
+    def _asked_to_abort(self, key: Key) -> bool:
+        commands = self.store.children(key, ROLLOUT_COMMAND.kind)
+        return any(
+            entry.view.spec and not entry.view.taken and entry.view.spec.action == "Abort" for _, entry in commands
+        )
+
+    async def start(self) -> None:
+        """Lead, list, then decide. Returns when watches may begin."""
+        configuration = await load_configuration(self.kubeconfig)
+        metrics = RequestMetrics(self.registry)
+        api = Client(configuration, timeout=self.settings.request_timeout.seconds, observer=metrics.observe)
+        leader = Client(await load_configuration(self.kubeconfig), timeout=5.0, concurrency=2, observer=metrics.observe)
+        self._clients += [api, leader]
+        heartbeat = Heartbeat(self.clock.monotonic)
+        await self._listen(heartbeat)
+        if not await api.serves(MODEL_DEPLOYMENT):
+            sys.exit(f"{MODEL_DEPLOYMENT.api_version} {MODEL_DEPLOYMENT.kind} is not served: install the CRDs first")
+        guarded = await self._lead(api, leader)
+        heartbeat.watch("queue", lambda: self.queue.last_turn, QUEUE_HANGS)
+        sampler = Sampler(self.settings, self.clock, self.queue.wake)
+        dropped = Counter("modelrollout_events_dropped", "Events that were not written", registry=self.registry)
+        events = Events(guarded, self.clock, os.environ.get("HOSTNAME", "modelrollout"), on_drop=dropped.inc)
+        rate = self.settings.checkpoints_per_second
+        controller = Controller(
+            api=guarded,
+            store=self.store,
+            queue=self.queue,
+            metrics=sampler,
+            settings=self.settings,
+            clock=self.clock,
+            events=events,
+            checkpoints=Budget(self.clock.monotonic, rate=rate, burst=max(1.0, rate)),
+        )
+        lister = Lister(api, self.store, self.clock, await self._listed(api), self.settings.namespaces)
+        await lister.list_all()
+        self.supervisor.start("lister", lister.run(self.settings.relist_every.seconds))
+        self.supervisor.start("events", events.run())
+        self.supervisor.start("sampler", sampler.run())
+        self.supervisor.start("lag", watch_lag(self.clock, loop_lag(self.registry)))
+        self.supervisor.start("queue", self.queue.run(controller.reconcile))
+        log.info("ready: %d ModelDeployments", self.store.count(MODEL_DEPLOYMENT.kind))
+
+    async def _listen(self, heartbeat: Heartbeat) -> None:
+        health, metrics, address = self.settings.health_port, self.settings.metrics_port, self.settings.metrics_address
+        if health:
+            self._runners.append(await serve(address, health, heartbeat=heartbeat, registry=None))
+        if metrics:
+            self._runners.append(await serve(address, metrics, heartbeat=None, registry=self.registry))
+
+    async def _lead(self, api: Client, leader: Client) -> Guarded | Client:
+        wanted = self.settings.leadership
+        if not wanted.enabled:
+            return api
+        identity = f"{os.environ.get('HOSTNAME', 'local')}-{random.SystemRandom().getrandbits(40):010x}"
+        times = LeaseTimes(wanted.duration.seconds, wanted.renew_deadline.seconds, wanted.retry_period.seconds)
+        ref = Ref(LEASE, wanted.namespace or namespace_of_this_pod(), wanted.name)
+        lease = Lease(leader, ref, identity, self.clock, rng=random.Random(), times=times)  # noqa: S311  jitter
+        self._lease = lease
+        self.supervisor.start("lease", lease.run(lambda: end_process(EXIT_LOST_LEASE)))
+        await lease.acquired.wait()
+        return Guarded(api, lease)
+
+    async def _listed(self, api: Client) -> list[Listed]:
+        listed = []
+        for kind, labelled in WATCHED:
+            if kind is HTTP_ROUTE and not await api.serves(HTTP_ROUTE):
+                log.info("no Gateway API here; asking for it now and then")
+                self.supervisor.start("gateway-api", Optional(api, HTTP_ROUTE, self.clock).run())
+                continue
+            labels = OWNER_LABEL if labelled else ""
+            listed.append(Listed(kind, (self.settings.selector or "") if kind is MODEL_DEPLOYMENT else labels))
+        return listed
+
+    async def stop(self) -> None:
+        """End in order: no new work, running work finished, the lease given back."""
+        await self.supervisor.stop()
+        if self._lease is not None:
+            await self._lease.release()
+        for runner in self._runners:
+            await runner.cleanup()
+        for client in self._clients:
+            await client.close()
+
+
+def kopf_registry(operator: Operator) -> kopf.OperatorRegistry:
+    """Handlers that do nothing but pass objects on."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=registry)
+    async def start(**_: Any) -> None:
+        await operator.start()
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop(**_: Any) -> None:
+        await operator.stop()
+
+    @kopf.on.login(registry=registry)
+    def login(**arguments: Any) -> Any:
+        if operator.kubeconfig is None:
+            return kopf.login_with_service_account(**arguments)
+        return kopf.login_with_kubeconfig(**arguments)
+
+    for kind, _ in WATCHED:
+        _watch(registry, operator, kind)
+    return registry
+
+
+def _watch(registry: kopf.OperatorRegistry, operator: Operator, kind: Kind) -> None:
+    @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural)
+    async def seen(event: Any, **_: Any) -> None:
+        operator.store.observe(
+            kind.kind, event["object"], deleted=event["type"] == "DELETED", listed=event["type"] is None
+        )
+
+
+def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
+    """Kopf as an informer: nothing written to objects, prompt reconnection, selectors on the server."""
+    wanted = kopf.OperatorSettings()
+    wanted.posting.enabled = False
+    wanted.peering.standalone = True
+    wanted.scanning.disabled = True
+    wanted.persistence.finalizer = "modelrollout.dev/unused"
+    wanted.networking.request_timeout = settings.request_timeout.seconds
+    wanted.networking.connect_timeout = 5.0
+    wanted.networking.error_backoffs = (0.5, 1, 2, 5)
+    wanted.watching.server_timeout = 300.0
+    wanted.watching.client_timeout = 330.0
+    wanted.watching.connect_timeout = 10.0
+    wanted.queueing.idle_timeout = 1.0
+    for kind, labelled in WATCHED:
+        if labelled:
+            wanted.watching.label_selectors[kind.group, kind.version, kind.plural] = OWNER_LABEL
+    if settings.selector:
+        model = MODEL_DEPLOYMENT
+        wanted.watching.label_selectors[model.group, model.version, model.plural] = settings.selector
+    return wanted
+
+
+async def run(settings: Settings, kubeconfig: str | None) -> None:
+    """Run until a signal ends it."""
+    operator = Operator(settings, kubeconfig)
+    await kopf.operator(
+        registry=kopf_registry(operator),
+        settings=kopf_settings(settings),
+        standalone=True,
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+    )
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="modelrollout", description="Run the ModelRollout operator.")
+    parser.add_argument("--settings", type=Path, help="YAML file with settings")
+    parser.add_argument("--kubeconfig", help="outside a cluster: which kubeconfig (default: KUBECONFIG)")
+    parser.add_argument("--namespace", action="append", help="watch this namespace only; may be repeated")
+    parser.add_argument("--selector", help="watch only ModelDeployments with these labels")
+    parser.add_argument("--log-format", choices=("auto", "json", "text"))
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--no-leader-election", action="store_true", help="for a single process, such as in tests")
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser.parse_args(argv)
+
+
+def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    flags: dict[str, Any] = {}
+    if arguments.namespace:
+        flags["namespaces"] = arguments.namespace
+    if arguments.selector:
+        flags["selector"] = arguments.selector
+    chosen = {"format": arguments.log_format, "level": arguments.log_level}
+    if logging_flags := {name: value for name, value in chosen.items() if value}:
+        flags["logging"] = logging_flags
+    if arguments.no_leader_election:
+        flags["leadership"] = {"enabled": False}
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of `modelrollout`."""
+    arguments = _arguments(sys.argv[1:] if argv is None else argv)
+    try:
+        settings = load_settings(arguments.settings, os.environ, _flags(arguments))
+    except SettingsError as error:
+        sys.stderr.write(f"modelrollout: {error}\n")
+        sys.exit(EXIT_USAGE)
+    style = {"text": "human"}.get(settings.logging.format, settings.logging.format)
+    set_up_logging(settings.logging.level.upper(), style=style)
+    kubeconfig = arguments.kubeconfig or os.environ.get("KUBECONFIG")
+    if arguments.kubeconfig:
+        os.environ["KUBECONFIG"] = arguments.kubeconfig  # kopf reads it from there
+    asyncio.run(run(settings, kubeconfig))
+
+
+if __name__ == "__main__":
+    main()
