@@ -47,8 +47,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)  # SIGINT too: shells start background jobs with it ignored
     try:
         options = Options(arguments.scrape_interval, arguments.nodes) if arguments.command == "up" else None
         provider = arguments.cluster or default_provider()

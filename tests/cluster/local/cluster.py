@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.cluster.build import debian
 from tests.cluster.build.artifact import remove_tree
 from tests.cluster.contract import ClusterError, ClusterInfo, ClusterStatus, Flavor, Provider, State, read_info
-from tests.cluster.local.component import Component, start_waves, stop_waves
+from tests.cluster.local.component import Component, all_ready, start_waves, statuses, stop_waves
 from tests.cluster.local.daemon import end, orphans, write_atomically
 from tests.cluster.local.flavors import Parts, artifacts, control_plane, packages, parts
 from tests.cluster.local.plan import PREFERRED, Options, Plan
@@ -78,7 +78,7 @@ class LocalCluster:
         if plan is None:
             return ClusterStatus(self.name, State.DOWN)
         info = read_info(self.places.info)
-        components = tuple(part.status() for wave in self._parts(plan).waves() for part in wave)
+        components = statuses(self._parts(plan).waves())
         healthy = info is not None and all(part.ready for part in components)
         return ClusterStatus(self.name, State.RUNNING if healthy else State.DEGRADED, components, info)
 
@@ -116,7 +116,7 @@ class LocalCluster:
     def _mend(self, plan: Plan, info: ClusterInfo) -> ClusterInfo:
         """Start what is missing of a cluster that was up; nothing when all is well."""
         waves = self._parts(plan).waves()
-        if any(part.reason() for wave in waves for part in wave):
+        if not all_ready(waves):
             self.build()
             start_waves(waves, PATIENCE, self._steps)
         return info
@@ -127,10 +127,10 @@ class LocalCluster:
         plan = self.plan or Plan(self._asked_flavor, PREFERRED[self._asked_flavor])
         known = self._parts(plan)
         there = self.places.root.exists()
+        # All processes at once: nobody needs the state that an orderly end would save.
+        end(orphans(self.places.root), patience=1.0)
         if there:
             stop_waves(known.waves())
-        end(orphans(self.places.root), patience=2.0)
-        if there:
             known.clear()
             remove_tree(self.places.root)
 

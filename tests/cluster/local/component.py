@@ -7,6 +7,7 @@ use the same parts. Parts are grouped in waves; a wave starts together once the 
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -71,6 +72,18 @@ def start_waves(waves: Waves, patience: float, steps: Steps) -> None:
                 part.start()
             for part in wave:
                 wait_ready(part, patience)
+
+
+def all_ready(waves: Waves) -> bool:
+    """Whether every part is ready now."""
+    with ThreadPoolExecutor() as pool:
+        return not any(pool.map(lambda part: part.reason(), (part for wave in waves for part in wave)))
+
+
+def statuses(waves: Waves) -> tuple[ComponentStatus, ...]:
+    """The status of every part, looked at together since some looks take a second."""
+    with ThreadPoolExecutor() as pool:
+        return tuple(pool.map(lambda part: part.status(), (part for wave in waves for part in wave)))
 
 
 def stop_waves(waves: Waves) -> None:

@@ -129,15 +129,25 @@ class Host:
             run(["ip", "link", "delete", BRIDGE])
 
     def _make_cgroups(self) -> None:
-        for hierarchy in hierarchies():
+        for hierarchy in self._hierarchies_of_pods():
             (hierarchy / self.cgroup[1:]).mkdir(exist_ok=True)
 
     def _cgroups_reason(self) -> str:
-        missing = [str(hierarchy) for hierarchy in hierarchies() if not (hierarchy / self.cgroup[1:]).is_dir()]
+        missing = [
+            str(hierarchy) for hierarchy in self._hierarchies_of_pods() if not (hierarchy / self.cgroup[1:]).is_dir()
+        ]
         return f"no {self.cgroup} in {', '.join(missing)}" if missing else ""
 
+    @staticmethod
+    def _hierarchies_of_pods() -> list[Path]:
+        """Every hierarchy of version 1 where there is one, else that of version 2."""
+        mounted = hierarchies()
+        return mounted["cgroup"] or mounted["cgroup2"]
+
     def _remove_cgroups(self) -> None:
-        tops = [top for hierarchy in hierarchies() if (top := hierarchy / self.cgroup[1:]).is_dir()]
+        # Beside version 1 runc makes cgroups of version 2 as well, where that is mounted.
+        mounted = [path for paths in hierarchies().values() for path in paths]
+        tops = [top for hierarchy in mounted if (top := hierarchy / self.cgroup[1:]).is_dir()]
         members = {pid for top in tops for file in top.rglob("cgroup.procs") for pid in _pids(file)}
         processes = [process for pid in members if (process := ProcessId.of(pid))]
         for process in processes:
@@ -147,9 +157,11 @@ class Host:
             _remove_cgroup(top)
 
     def _clear_shared_folders(self) -> None:
-        _remove_dead_sockets(Path("/run/containerd/s"))
-        for file in Path("/var/lib/cni/results").glob(f"{self.network_name}-*"):
-            file.unlink(missing_ok=True)
+        for folder in ("/run/containerd/s", "/var/lib/kubelet/device-plugins"):
+            _remove_dead_sockets(Path(folder))
+        for file in Path("/var/lib/cni/results").glob("*"):
+            if str(self.places.run) in file.read_text(errors="replace"):  # the network namespace it is about
+                file.unlink()
         for link in Path("/var/log/containers").glob("*.log"):
             if link.is_symlink() and str(link.readlink()).startswith(str(self.places.root)):
                 link.unlink(missing_ok=True)
@@ -169,14 +181,14 @@ class Host:
                     setting.write_text(value)
 
 
-def hierarchies() -> list[Path]:
-    """Where cgroups are mounted: every hierarchy of version 1, or the one of version 2."""
-    found = {"cgroup": [], "cgroup2": []}
+def hierarchies() -> dict[str, list[Path]]:
+    """Where cgroups are mounted, by version (`cgroup`, `cgroup2`)."""
+    found: dict[str, list[Path]] = {"cgroup": [], "cgroup2": []}
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, where, kind, *_ = line.split()
         if kind in found:
             found[kind].append(Path(where))
-    return found["cgroup"] or found["cgroup2"]
+    return found
 
 
 def overlapping(routes: str, networks: tuple[str, ...]) -> str:
@@ -229,8 +241,8 @@ def _remove_cgroup(top: Path) -> None:
 
 
 def _remove_dead_sockets(folder: Path) -> None:
-    """Sockets of containerd's helpers stay as files when the helpers are killed."""
+    """Sockets of containerd's helpers and of the kubelet stay as files when those are killed."""
     listening = Path("/proc/net/unix").read_text()
     for file in folder.glob("*"):
-        if str(file) not in listening:
+        if file.is_socket() and str(file) not in listening:
             file.unlink(missing_ok=True)

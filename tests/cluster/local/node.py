@@ -138,6 +138,7 @@ disabled_plugins = [
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
+        Root = "{self.plane.places.run / "runc"}"
 """
 
     def _network(self) -> dict[str, object]:
