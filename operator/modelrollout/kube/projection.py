@@ -21,6 +21,7 @@ from modelrollout.kube.api import FIELD_MANAGER, Json
 _ZERO = None
 _DIGEST_CHARACTERS = 16
 # What only identifies the object, and what nobody can own.
+_NOT_CONTENT = ("apiVersion", "kind", "metadata", "status")
 _ADDRESS = ("name", "namespace", "resourceVersion", "uid")
 
 
@@ -81,9 +82,9 @@ def observed_digest(raw: Json, manager: str = FIELD_MANAGER) -> str:
 
 def desired_digest(manifest: Json) -> str:
     """The digest that an object has after this manifest was applied to it and nobody touched our part."""
-    body = {name: value for name, value in manifest.items() if name not in {"apiVersion", "kind", "status"}}
-    body["metadata"] = {name: value for name, value in manifest["metadata"].items() if name not in _ADDRESS}
-    return digest(body)
+    body = {name: value for name, value in manifest.items() if name not in _NOT_CONTENT}
+    metadata = {name: value for name, value in manifest["metadata"].items() if name not in _ADDRESS}
+    return digest({**body, "metadata": metadata} if metadata else body)
 
 
 def _flat(value: Any) -> Any:
