@@ -250,7 +250,7 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     wanted.networking.request_timeout = settings.request_timeout.seconds
     wanted.networking.connect_timeout = 5.0
     wanted.networking.error_backoffs = (0.5, 1, 2, 5)
-    wanted.watching.server_timeout = 300.0
+    wanted.watching.server_timeout = 300  # an int, or kopf asks for "300.0"
     wanted.watching.client_timeout = 330.0
     wanted.watching.connect_timeout = 10.0
     wanted.queueing.idle_timeout = 1.0
@@ -312,6 +312,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(EXIT_USAGE)
     style = {"text": "human"}.get(settings.logging.format, settings.logging.format)
     set_up_logging(settings.logging.level.upper(), style=style)
+    if settings.logging.level != "debug":
+        # kopf tells of each event that a handler took; that is what debug is for.
+        for name in ("kopf.objects", "kopf.activities", "kopf._core"):
+            logging.getLogger(name).setLevel(logging.WARNING)
     kubeconfig = arguments.kubeconfig or os.environ.get("KUBECONFIG")
     if arguments.kubeconfig:
         os.environ["KUBECONFIG"] = arguments.kubeconfig  # kopf reads it from there

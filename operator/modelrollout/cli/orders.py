@@ -143,7 +143,7 @@ def _promote(deployment: Deployment, plan: Plan | None) -> Order:
     revision = _candidate(deployment, "promote")
     index = deployment.status.step.index if deployment.status.step else 0
     left = [step.name for step in plan.steps[index:]] if plan else []
-    skipped = f", without {', '.join(left)}" if left else ""
+    skipped = f"; skipped: {', '.join(left)}" if left else ""
     return Order(
         Action.PROMOTE,
         revision,

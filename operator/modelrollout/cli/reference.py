@@ -17,6 +17,7 @@ from .failures import ExitCode
 from .failures import __doc__ as exit_codes
 from .frame import SHARED
 from .out import say
+from .view import DOCUMENT_VERSION
 
 _INTRO = f"""\
 # Command line
@@ -29,6 +30,31 @@ rights, on the cluster and namespace that kubectl would use. [A day with it](ope
 Names may be written as kubectl's users do: `fraud`, `mdep/fraud` or `modeldeployment/fraud`.
 """
 
+_DOCUMENTS = f"""\
+## Documents for machines
+
+`get -o json` and `-o yaml` print the objects themselves. `status` and `history` print documents of `apiVersion`
+`{DOCUMENT_VERSION}`, which changes when a field is renamed or removed; new fields may come at any time. A field without a
+value is left out. `status --watch -o json` prints one document a line, one for each change.
+
+`status`: `kind` `RolloutStatus`
+
+| field | meaning |
+|---|---|
+| `at` | when it was read |
+| `name`, `namespace`, `generation`, `observedGeneration` | of the object; status speaks of the spec as it is where the last two are equal |
+| `phase`, `reason`, `message` | where it stands in one word, why in one word, and both in a sentence |
+| `desiredVersion`, `desiredState` | the version that the spec asks for; Running, Serving, Rejected, Queued or Invalid |
+| `revisions` | versions that exist: `role` (Stable, Candidate, Former, Rejected), `version`, `revision`, `deployment` (its Deployment), `weight` (percent, as text), `share` (0 to 1), `effectiveWeight` (what the router can do, in percent), `readyReplicas`, `replicas`, `note` |
+| `step` | name of the step under way |
+| `steps` | the plan: `name`, `weight`, `holdSeconds`, `coveredSeconds` (of the step under way), `approval` (whether it ends by approval), `approvedBy`, `bake`, `state` (Done, Current, Next) |
+| `metrics` | as in `status.metrics` of the object |
+| `next`, `advice`, `note` | what comes next, the command that fits, and what else to know; empty where there is nothing to say |
+
+`history`: `kind` `RolloutHistory` with `name`, `namespace`, and `history`, `timeline` and `commands` as in the object's
+status, oldest first.
+"""
+
 
 def page() -> str:
     """The whole page, with a line break at its end."""
@@ -37,7 +63,7 @@ def page() -> str:
     parts = [_INTRO, _exit_codes(), "## Options of every command\n", _table(_shared(group))]
     for name, command in commands.items():
         parts.append("\n".join(_section(name, command)))
-    return "\n".join(parts)
+    return "\n".join([*parts, _DOCUMENTS])
 
 
 def _section(name: str, command: Any) -> Iterator[str]:

@@ -35,7 +35,7 @@ async def restart(cluster: Cluster, name: str, now: float) -> ExitCode:
             await cluster.patch(Ref(DEPLOYMENT, deployment.namespace, child), patch)
         except NotFound as error:
             raise Failure(
-                f'{deployment.name}: Deployment "{child}" of version {found.version} is gone: {deployment.status.message}'
+                f'{deployment.name}: Deployment "{child}" of version {found.version} does not exist'
             ) from error
         say(f"deployment.apps/{child} restarted (version {found.version}, {found.weight.percent} % of traffic)")
     return ExitCode.DONE

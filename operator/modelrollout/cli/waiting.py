@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelrollout.api.errors import SpecError
 from modelrollout.api.status import DesiredState, Phase
@@ -28,9 +28,10 @@ from .words import second, spaced, span
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a wait is about: this object, its spec from this generation on, and the revision that it names.
+    """What a wait is about: this object, its spec from this generation on, and the revision that this spec names.
 
-    `revision` is None where the spec names none (it is invalid; the operator says so).
+    `revision` is what the operator says of that very generation; until it has, and for ever if it skipped that generation, what
+    can be told from the spec. None: an invalid spec names none.
     """
 
     uid: str
@@ -52,7 +53,15 @@ def bind(deployment: Deployment) -> Bound:
         revision = identify(deployment.spec).revision
     except SpecError:
         revision = None
-    return Bound(deployment.uid, deployment.generation, revision)
+    return sharpen(Bound(deployment.uid, deployment.generation, revision), deployment)
+
+
+def sharpen(bound: Bound, deployment: Deployment) -> Bound:
+    """The same, with the operator's own word for the revision as soon as it speaks of that generation."""
+    desired = deployment.status.desired
+    if deployment.status.observed_generation != bound.generation or desired is None:
+        return bound
+    return replace(bound, revision=desired.revision)
 
 
 def judge(bound: Bound, deployment: Deployment, goal: Goal) -> Answer | None:
@@ -110,7 +119,7 @@ async def _answer(cluster: Cluster, ref: Ref, goal: Goal, told: _Told) -> Answer
     bound: Bound | None = None
     async for item in follow(cluster, ref, told.trouble):
         deployment = parse(item)
-        bound = bound or bind(deployment)
+        bound = sharpen(bound, deployment) if bound else bind(deployment)
         told.change(bound, deployment)
         if (answer := judge(bound, deployment, goal)) is not None:
             return answer

@@ -17,8 +17,10 @@ from .present import present
 from .rules import RULES
 from .situation import Decision, Situation
 
-URGENT_LIMIT = 0.05
-"""Seconds: a wake in the past is moved here, so that a decision never spins."""
+SOONEST = 0.05
+"""Seconds: no wake comes earlier than this, so that a decision never spins."""
+JUST_PASSED = 0.5
+"""Seconds for which a moment that has passed is still waited for."""
 
 
 def decide(situation: Situation) -> Decision:
@@ -33,6 +35,13 @@ def decide(situation: Situation) -> Decision:
         )
     decided = present(book, answer)
     return Decision(decided, wake_at=_wake(situation, answer), checkpoint=essence(decided) == essence(situation.status))
+
+
+def _after(situation: Situation, move: Move) -> Move | Wait:
+    """What people are shown of a move: what is awaited now, or the move itself where another follows at once."""
+    book = Book(situation, move.status)
+    answer = next(found for rule in RULES if (found := rule(book)) is not None)
+    return answer if isinstance(answer, Wait) else move
 
 
 def _under_plan(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
@@ -55,11 +64,10 @@ def _under_plan(situation: Situation, status: ModelDeploymentStatus) -> ModelDep
 
 
 def _wake(situation: Situation, wait: Wait) -> float | None:
-    moments = [moment for moment in wait.wake if moment > situation.now]
-    missed = len(moments) < len(wait.wake)
-    if missed and not moments:
-        return situation.now + situation.timing.ready_for
-    return max(min(moments), situation.now + URGENT_LIMIT) if moments else None
+    """When to look again. What has passed without effect is over: an event will come, if anything does."""
+    # A moment that has only just passed may have missed its condition by a rounding.
+    due = [moment for moment in wait.wake if moment > situation.now - JUST_PASSED]
+    return max(min(due), situation.now + SOONEST) if due else None
 
 
 _NOTHING_COVERED = Span("0s")

@@ -135,7 +135,8 @@ def _covered(book: Book, step: StepStatus, passed: float) -> StepStatus:
     windows: dict[str, tuple[Window, ...]] = {name: book.situation.windows.get(name, ()) for name in names}
     seconds, through = covered(windows, names, float(step.applied_at), start)
     if not book.route_as_intended:
-        seconds, through = 0.0, max(through, start)
+        # Nothing of the time until now counts, not even of a window that ends later.
+        seconds, through = 0.0, max(through, start, book.now)
     return step.model_copy(
         update={"covered": Span.of(step.covered.seconds + seconds), "covered_through": Timestamp(through)}
     )

@@ -7,6 +7,8 @@ lets a step go on that has been found inconclusive: a recorded human decision.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from modelrollout.api.analysis import OnBreach, OnInconclusive
 from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT
@@ -18,7 +20,7 @@ from .evidence import gating
 from .moves import Move, Wait, reject
 from .plan import PlanStep
 from .situation import EventNote
-from .waits import held_back, next_text, paused_text, pods_are_missing, route_is_pending, stable_is_unavailable
+from .waits import held_back, next_text, paused, pods_are_missing, route_is_pending, stable_is_unavailable
 from .words import at, percent
 
 
@@ -34,11 +36,10 @@ def step_is_over(book: Book) -> Move | Wait | None:
 
 
 def _shown_as_paused(book: Book, wait: Wait) -> Wait:
-    paused = paused_text(book)
-    if paused is None or wait.phase is Phase.PAUSED:
+    by = paused(book)
+    if by is None or wait.phase is Phase.PAUSED:
         return wait
-    weight = book.candidate.weight if book.candidate else 0
-    return Wait(Phase.PAUSED, paused[0], f"Paused at {percent(weight)}: {paused[1]}.", wait.wake, stalled=wait.stalled)
+    return replace(by, wake=wait.wake, stalled=wait.stalled)
 
 
 def _in_the_way(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
@@ -193,8 +194,5 @@ def _approval(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
     return Wait(Phase.PAUSED, Reason.APPROVAL_REQUIRED, message)
 
 
-def _pause(book: Book, _step: StepStatus, plan_step: PlanStep) -> Wait | None:
-    paused = paused_text(book)
-    if paused is None:
-        return None
-    return Wait(Phase.PAUSED, paused[0], f"Paused at {percent(plan_step.weight)}: {paused[1]}.")
+def _pause(book: Book, _step: StepStatus, _plan_step: PlanStep) -> Wait | None:
+    return paused(book)

@@ -153,7 +153,7 @@ def give_back(book: Book, reason: Reason, message: str, *, blocked: bool = False
     """Take the candidate's weight away without rejecting it: it may come back."""
     candidate = book.candidate
     assert candidate is not None
-    status = with_weight(book.status, candidate.revision, 0, book.now, reason)
+    status = _all_to_stable(book, book.status, reason)
     if status.step is not None:
         status = status.model_copy(
             update={"step": status.step.model_copy(update={"applied_at": None, "covered_through": None})}
@@ -163,6 +163,16 @@ def give_back(book: Book, reason: Reason, message: str, *, blocked: bool = False
         status = status.model_copy(update={"rollout": status.rollout.model_copy(update={"blocked": problem})})
     note = EventNote(Reason.WEIGHT_CHANGED, f"{percent(candidate.weight)} → 0 %: {message}", warning=True)
     return Move(status, Phase.PROGRESSING, reason, message, (note,), urgent=True)
+
+
+def _all_to_stable(book: Book, status: ModelDeploymentStatus, reason: Reason) -> ModelDeploymentStatus:
+    """All weight to stable, and in the same write the pods that it needs: where pods are the share it has had fewer."""
+    candidate, stable = book.candidate, book.stable
+    assert candidate is not None
+    status = with_weight(status, candidate.revision, 0, book.now, reason)
+    if stable is None:
+        return status
+    return change(status, stable.revision, replicas=max(stable.replicas, stable_pods(book.plan, book.full, 0)))
 
 
 def reject(book: Book, outcome: Outcome, reason: Reason, message: str) -> Move:
@@ -206,7 +216,7 @@ def leave(book: Book, ending: Ending, events: tuple[EventNote, ...] = ()) -> Mov
     candidate, status, reason = book.candidate, book.status, Reason(ending.reason)
     assert candidate is not None
     if candidate.weight:
-        status = with_weight(status, candidate.revision, 0, book.now, reason)
+        status = _all_to_stable(book, status, reason)
     rejected = book.rejection(candidate.revision) is not None
     kept = Timestamp(book.now + book.plan.keep_failed) if rejected and book.plan.keep_failed else None
     status = with_history(status, candidate, book.now, ending)

@@ -35,7 +35,15 @@ from .moves import (
     weigh,
 )
 from .situation import EventNote, Problem
-from .waits import candidate_is_loading, held_back, pods_are_missing, rest, route_is_pending, stable_is_unavailable
+from .waits import (
+    candidate_is_loading,
+    held_back,
+    paused,
+    pods_are_missing,
+    rest,
+    route_is_pending,
+    stable_is_unavailable,
+)
 from .words import span
 
 Rule = Callable[[Book], Move | Wait | None]
@@ -227,7 +235,7 @@ def _may_finish(book: Book) -> bool:
     return book.plan.finish_when_superseded and target.revision != stable.revision and not unwanted
 
 
-def edited_steps_are_followed(book: Book) -> Move | None:
+def edited_steps_are_followed(book: Book) -> Move | Wait | None:
     """Where the plan no longer has the step under way as it was, the candidate stands at the last step that it has reached.
 
     An edit never raises a weight: the next raise needs the hold and the evidence of the step where it stands.
@@ -243,6 +251,8 @@ def edited_steps_are_followed(book: Book) -> Move | None:
         status = book.status.model_copy(update={"step": numbered})
     else:
         reached = [plan_step for plan_step in steps if plan_step.weight <= candidate.weight]
+        if reached and reached[-1].weight < candidate.weight and not book.ready(book.stable):
+            return stable_is_unavailable(book, "to take traffic back")
         if reached:
             return weigh(book, reached[-1])
         before_all = StepStatus(name="", index=0, total=len(steps), started_at=Timestamp(book.now))
@@ -349,7 +359,11 @@ def candidate_takes_its_step(book: Book) -> Move | Wait | None:
         or (book.step is not None and candidate.weight >= goal.weight)
     ):
         return None
-    return _obstacle(book, candidate, candidate.replicas) or weigh(book, goal)
+    obstacle = _obstacle(book, candidate, candidate.replicas)
+    if obstacle is None and book.step is None:
+        # Back to the weight of a step that had begun is no advance; the first weight is.
+        obstacle = paused(book)
+    return obstacle or weigh(book, goal)
 
 
 def _obstacle(book: Book, candidate: RevisionStatus, pods: int) -> Wait | None:

@@ -167,16 +167,16 @@ def _taken_back(book: Book, rejection: Rejection, serving: str) -> Wait:
     return Wait(phase, Reason(rejection.reason), message, tuple(wake), stalled=True)
 
 
-def paused_text(book: Book) -> tuple[Reason, str] | None:
+def paused(book: Book) -> Wait | None:
     """Whether somebody paused the rollout, and who."""
+    weight = percent(book.candidate.weight if book.candidate else 0)
     if book.plan.paused:
-        return Reason.PAUSED_BY_SPEC, "spec.rollout.paused is true; set it to false to go on"
-    if book.status.paused is not None:
-        paused = book.status.paused
-        return (
-            Reason.PAUSED_BY_COMMAND,
-            f"paused by {paused.by} at {at(paused.at)}; `kubectl modelrollout resume {book.situation.name}` goes on",
-        )
+        text = f"Paused at {weight}: spec.rollout.paused is true; set it to false to go on."
+        return Wait(Phase.PAUSED, Reason.PAUSED_BY_SPEC, text)
+    if (by := book.status.paused) is not None:
+        resume = f"`kubectl modelrollout resume {book.situation.name}` goes on"
+        text = f"Paused at {weight}: paused by {by.by} at {at(by.at)}; {resume}."
+        return Wait(Phase.PAUSED, Reason.PAUSED_BY_COMMAND, text)
     return None
 
 

@@ -92,7 +92,8 @@ def check_autoscaling(spec: ModelDeploymentSpec, template: Mapping[str, Any]) ->
         return
     for container in template["spec"]["containers"]:
         resources = container.get("resources", {})
-        if any("cpu" in (resources.get(kind) or {}) for kind in ("requests", "limits")):
+        amounts = [resources.get(kind) for kind in ("requests", "limits")]
+        if any(isinstance(amount, Mapping) and "cpu" in amount for amount in amounts):
             continue
         own = container["name"] == SERVER_CONTAINER
         path = "spec.server" if own else f"spec.template.spec.containers[{container['name']}]"
