@@ -98,11 +98,12 @@ class Job:
 
 
 class Inquiry:
-    """Asks one provider. `failing`: since which grid point nothing has come back (None: it answers)."""
+    """Asks one provider. `failing`: since which grid point nothing has come back, `failure`: why (None: it answers)."""
 
     def __init__(self, provider: Provider, source: Source, spoilt: Callable[[str, int], None]) -> None:
         self.provider = provider
         self.failing: float | None = None
+        self.failure: MetricsError | None = None
         self._source = source
         self._spoilt = spoilt
         self._narrow: set[Family | None] = set()
@@ -157,12 +158,14 @@ class Inquiry:
         if self.failing is not None:
             results.append(await self._do(jobs[0], when))
             rest = jobs[1:]
-            if results[0] is not None and not isinstance(results[0], RefusedError):
+            if (outage := _outage(results)) is not None:
+                self.failure = outage
                 for job in rest:
-                    job.lose(results[0])
+                    job.lose(outage)
                 return
         results += await asyncio.gather(*(self._do(job, when) for job in rest))
-        if any(error is None or isinstance(error, RefusedError) for error in results):
+        self.failure = _outage(results)
+        if self.failure is None:
             self.failing = None
         elif self.failing is None:
             self.failing = when.end
@@ -247,3 +250,13 @@ class Inquiry:
         family = channel.family
         [batch] = batches([target], self.labels, ",".join, self._room)
         return promql.select(family.series, (*family.conditions, *batch.conditions))
+
+
+def _outage(results: Iterable[MetricsError | None]) -> MetricsError | None:
+    """The error of a provider from which nothing at all has come back."""
+    last = None
+    for error in results:
+        if error is None or isinstance(error, RefusedError):
+            return None
+        last = error
+    return last

@@ -7,7 +7,7 @@ has never heard of the candidate's pods at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from modelrollout.api.reasons import Reason
 from modelrollout.rollout.situation import Problem
@@ -24,23 +24,23 @@ _WAYS_ON = (
 )
 
 
-def problem(tracks: Iterable[Track], queries: dict[str, str]) -> Problem | None:
-    """What is missing under traffic; `queries`: by metric name, the one that ought to find something."""
+def problem(tracks: Iterable[Track], query: Callable[[Track], str]) -> Problem | None:
+    """What is missing under traffic; `query` tells the one that ought to find something."""
     for track in tracks:
         sight, name = track.sight, track.metric.name
         if sight.untargeted >= WINDOWS:
             return _missing(
-                f"Prometheus has no target for the candidate's pods (metric {name}): {queries[name]} finds nothing"
+                f"Prometheus has no target for the candidate's pods (metric {name}): {query(track)} finds nothing"
             )
         if sight.unmet >= WINDOWS:
             return _missing(
-                f"metric {name}: {queries[name]} finds nothing for the candidate, which should have had about "
+                f"metric {name}: {query(track)} finds nothing for the candidate, which should have had about "
                 f"{sight.expected:,.0f} requests"
             )
     return None
 
 
-def preflight(tracks: Iterable[Track], queries: dict[str, str]) -> Preflight:
+def preflight(tracks: Iterable[Track], query: Callable[[Track], str]) -> Preflight:
     """Whether each metric exists for either version and the candidate's target is up."""
     ready = True
     for track in tracks:
@@ -52,7 +52,7 @@ def preflight(tracks: Iterable[Track], queries: dict[str, str]) -> Preflight:
         ready = False
         if sight.points > WINDOWS:
             what = "finds nothing, neither for stable nor for the candidate" if up else "finds no target that is up"
-            return Preflight(ready=False, problem=_missing(f"metric {name}: {queries[name]} {what}"))
+            return Preflight(ready=False, problem=_missing(f"metric {name}: {query(track)} {what}"))
     return Preflight(ready)
 
 

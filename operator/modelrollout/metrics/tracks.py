@@ -184,6 +184,7 @@ class CounterTrack(Track):
         self.stable = side(metric, subscription, subscription.stable) if subscription.stable is not None else None
         self.bound: Bound | None = None
         """The bound of the histogram by which the points were counted."""
+        self.targets = {one.target for one in (self.candidate, self.stable) if one is not None}
         self._candidate: Points = _UNSEEN
         self._stable: Points = _UNSEEN
 

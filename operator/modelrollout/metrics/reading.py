@@ -1,0 +1,142 @@
+"""Between tracks and answers: what a track needs to know, and what the answers say to it.
+
+Bounds of histograms are learnt once for each version (they are part of its code) and remembered. Until a version's histogram has
+been seen, only its total is asked for; if it is absent while the pod is up, that reads as no requests, like any other counter
+that is born with its first event.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from . import promql, tables
+from .asking import Answers, Channel, Inquiry, Needs, When
+from .batches import Target
+from .bounds import Bound, Known, choose
+from .counters import Point
+from .errors import MetricsError
+from .questions import Histogram
+from .sides import Side
+from .tables import INF
+from .tracks import CounterTrack
+
+Counted = dict[str, tuple[float | None, float | None]]
+"""Pod → all events, and a part of them; None where there is no such series."""
+
+_ABSENT = (None, 0.0)
+
+
+class Reader:
+    """Reads counters for tracks from one provider."""
+
+    def __init__(self, inquiry: Inquiry) -> None:
+        self._inquiry = inquiry
+        self._bounds: dict[tuple[Channel, Target], frozenset[str]] = {}
+
+    def forget(self, targets: Iterable[Target]) -> None:
+        """These versions are gone."""
+        gone = set(targets)
+        self._bounds = {key: bounds for key, bounds in self._bounds.items() if key[1] not in gone}
+
+    async def learn_bounds(self, tracks: Iterable[CounterTrack], when: When) -> bool:
+        """Find out the bounds of histograms that are not known yet; False if the provider does not answer."""
+        wanted: dict[Channel, set[Target]] = {}
+        for track in tracks:
+            for one in (track.candidate, track.stable):
+                if one is not None and isinstance(one.question, Histogram):
+                    [channel] = one.channels
+                    if (channel, one.target) not in self._bounds:
+                        wanted.setdefault(channel, set()).add(one.target)
+        if not wanted:
+            return True
+        self._bounds |= await self._inquiry.bounds(wanted, when)
+        return self._inquiry.failure is None
+
+    def prepare(self, track: CounterTrack) -> str:
+        """Choose the track's bound; says why there is none, or nothing. A new bound makes the track begin anew where it stands."""
+        asked = track.candidate.question
+        if not isinstance(asked, Histogram):
+            return ""
+        comparing = track.metric.compare is not None and track.stable is not None
+        chosen = choose(asked.threshold, self._known(track.candidate), self._known(track.stable), comparing=comparing)
+        if isinstance(chosen, str):
+            return chosen
+        if chosen is not None:
+            if track.bound is not None and _changed(track.bound, chosen):
+                track.rebase()
+            track.bound = chosen
+        return ""
+
+    def need(self, track: CounterTrack, needs: Needs) -> None:
+        """Add what the track wants to know."""
+        for one, le in _sides(track):
+            for channel in one.channels:
+                les = () if not isinstance(one.question, Histogram) else (INF,) if le is None else (le, INF)
+                needs.add(channel, one.target, les)
+
+    def error(self, track: CounterTrack, answers: Answers) -> MetricsError | None:
+        """Why the answers do not suffice for the track."""
+        errors = (answers.error(one.channels, one.target) for one, _ in _sides(track))
+        return next((error for error in errors if error is not None), None)
+
+    def points(self, track: CounterTrack, answers: Answers, at: float) -> tuple[dict[str, Point], dict[str, Point]]:
+        """The candidate's and stable's pods at one time."""
+        bound = track.bound
+        ours = self._look(track, track.candidate, answers, at, bound.candidate if bound else None)
+        if track.stable is None:
+            return ours, {}
+        return ours, self._look(track, track.stable, answers, at, bound.stable if bound else None)
+
+    def _known(self, one: Side | None) -> Known | None:
+        if one is None or not isinstance(one.question, Histogram):
+            return None
+        written = self._bounds.get((one.channels[0], one.target))
+        return None if written is None else Known(written, one.question.unit)
+
+    def _look(self, track: CounterTrack, one: Side, answers: Answers, at: float, le: str | None) -> dict[str, Point]:
+        counters = (
+            self._buckets(one, answers, at, le) if isinstance(one.question, Histogram) else _pair(one, answers, at)
+        )
+        up = answers.presence.get(tables.moment(at), {})
+        namespace = one.target.namespace
+        found: dict[str, Point] = {}
+        for pod in {*track.pods.by_deployment.get(one.deployment, ()), *counters}:
+            presence = up.get((namespace, pod))
+            targets, scraped = _ABSENT if presence is None else promql.decode_presence(presence)
+            total, part = counters.get(pod, (None, None))
+            found[pod] = Point(targets, scraped, total, part)
+        return found
+
+    def _buckets(self, one: Side, answers: Answers, at: float, le: str | None) -> Counted:
+        """All requests and fast ones by pod."""
+        [channel] = one.channels
+        found: Counted = {}
+        for pod, cells in answers.buckets(channel, at, one.target).items():
+            found[pod] = (cells.get(INF, math.nan), math.nan if le is None else cells.get(le, math.nan))
+            if le is not None and le not in cells:
+                self._bounds.pop((channel, one.target), None)  # other bounds than the version had: look again
+        return found
+
+
+def _pair(one: Side, answers: Answers, at: float) -> Counted:
+    """All events and the part of them by pod."""
+    total_channel, part_channel = one.channels
+    totals = answers.row(total_channel, at, one.target)
+    parts = answers.row(part_channel, at, one.target)
+    found: Counted = {pod: (total, parts.get(pod)) for pod, total in totals.items()}
+    # A part without a whole: the two selectors do not belong together.
+    return found | {pod: (math.nan, part) for pod, part in parts.items() if pod not in totals and part != 0}
+
+
+def _sides(track: CounterTrack) -> list[tuple[Side, str | None]]:
+    bound = track.bound
+    found: list[tuple[Side, str | None]] = [(track.candidate, bound.candidate if bound else None)]
+    if track.stable is not None:
+        found.append((track.stable, bound.stable if bound else None))
+    return found
+
+
+def _changed(old: Bound, new: Bound) -> bool:
+    pairs = ((old.candidate, new.candidate), (old.stable, new.stable))
+    return any(before is not None and before != after for before, after in pairs)

@@ -1,0 +1,39 @@
+"""One version of one metric: which series of which pods are its own.
+
+Ordinarily a version is told by its pods, whose names begin with the name of its Deployment. With `identify` a label of the series
+says it, and then any pod of the namespace may carry it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelrollout.api.analysis import IdentifyBy, Metric
+
+from .asking import Channel
+from .batches import Target
+from .questions import Counters, Gauge, question
+from .subscription import Subscription, VersionSelector
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What is asked (`question`) of which version (`target`); `deployment` owns the pods that are known to be its own."""
+
+    target: Target
+    deployment: str
+    question: Counters
+    channels: tuple[Channel, ...]
+
+
+def side(metric: Metric, subscription: Subscription, version: VersionSelector) -> Side:
+    """One side of a rate. Raises SpecError for what the version's runtime cannot answer."""
+    asked = question(metric, version.preset)
+    assert not isinstance(asked, Gauge)
+    target = Target(subscription.namespace, version.deployment)
+    if subscription.identify is not None:
+        by_revision = subscription.identify.by is IdentifyBy.REVISION
+        name = version.revision if by_revision else version.version
+        target = Target(subscription.namespace, name, subscription.identify.label)
+    channels = tuple(Channel(family, target.label) for family in asked.families)
+    return Side(target, version.deployment, asked, channels)
