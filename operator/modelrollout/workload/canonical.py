@@ -2,9 +2,11 @@
 
 Whether an object is still as we want it is judged by comparing what we send with what is stored, so we send what would
 be stored: `cpu: "0.5"` becomes "500m", `memory: 1024Mi` becomes "1Gi". A zero value of a field that the server would fill
-with a default (`imagePullPolicy: ""`, `failureThreshold: 0`) is left out, and so is null. All else is left alone, other zero
-values too: the server drops or keeps them, and the comparison takes both as the same. Facts on quantities: the type
-Quantity of k8s.io/apimachinery; checked against a real API server in tests/api.
+with a default (`imagePullPolicy: ""`, `failureThreshold: 0`) is left out, and so is null. Other zero values are left alone:
+the server drops or keeps them, and the comparison takes both as the same. It cannot do that inside the few maps and lists
+of a pod that are owned as one value; in these, defaults are written out and empty texts left out here.
+
+Facts on quantities: the type Quantity of k8s.io/apimachinery. All of this is checked against a real API server in tests/api.
 """
 
 import re
@@ -37,6 +39,16 @@ _DEFAULTED = frozenset(
         "timeoutSeconds",
     }
 )
+# Parts of a pod that server-side apply owns as one value, with the defaults that the server writes into them.
+_AS_ONE: dict[str, dict[str, Any]] = {
+    "envFrom": {},
+    "tolerations": {},
+    "fieldRef": {"apiVersion": "v1"},
+    "resourceFieldRef": {"divisor": "0"},
+    "serviceAccountToken": {"expirationSeconds": 3600},
+    "secretKeyRef": {},
+    "configMapKeyRef": {},
+}
 # Maps whose keys are names that people chose, not fields.
 _FREE = frozenset({"labels", "annotations", "matchLabels", "nodeSelector", "data"})
 _QUANTITY_MAPS = frozenset({"limits", "requests"})
@@ -119,4 +131,15 @@ def _spell_field(name: str, value: Any) -> Any:
         return {resource: quantity(amount) for resource, amount in value.items() if amount is not None}
     if name in _QUANTITIES and isinstance(value, str | int | float):
         return quantity(value)
+    if name in _AS_ONE:
+        return _spell_as_one(_spell(value), _AS_ONE[name])
     return _spell(value)
+
+
+def _spell_as_one(value: Any, defaults: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_spell_as_one(item, defaults) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    kept = {name: _spell_as_one(below, {}) for name, below in value.items() if below != ""}
+    return {**defaults, **kept}

@@ -170,9 +170,10 @@ def _add_probes(container: dict[str, Any], port: int, preset: RuntimePreset) -> 
 
 
 def _probe(probe: Probe, port: int) -> dict[str, Any]:
-    return {
-        "httpGet": {"path": probe.path, "port": port, "scheme": "HTTP"},
-        "initialDelaySeconds": probe.initial_delay_seconds,
+    found: dict[str, Any] = {"httpGet": {"path": probe.path, "port": port, "scheme": "HTTP"}}
+    if probe.initial_delay_seconds:
+        found["initialDelaySeconds"] = probe.initial_delay_seconds
+    return found | {
         "periodSeconds": probe.period_seconds,
         "timeoutSeconds": probe.timeout_seconds,
         "successThreshold": 1,
