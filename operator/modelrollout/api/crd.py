@@ -182,7 +182,7 @@ def _root(resource: Resource) -> Schema:
     return root
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """Block style, lists indented, no anchors: one change of a field is one change of a line."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002  PyYAML's signature
@@ -194,7 +194,7 @@ class _Dumper(yaml.SafeDumper):
 
 def text(resource: Resource) -> str:
     """The file of a CRD."""
-    return HEADER + yaml.dump(crd(resource), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return HEADER + yaml.dump(crd(resource), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def files() -> dict[str, str]:
