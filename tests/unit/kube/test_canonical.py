@@ -106,3 +106,19 @@ def test_zero_values_that_would_get_a_default_and_nulls_are_left_out_and_meaning
         }
     }
     assert "imagePullPolicy" in manifest["spec"]["containers"][0]
+
+
+def test_what_is_owned_as_one_value_is_written_out_with_its_defaults_and_without_empty_texts():
+    env = [
+        {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1000m"}}},
+    ]
+    manifest = {"env": env, "envFrom": [{"prefix": "", "configMapRef": {"name": "c"}}], "tolerations": [{"key": ""}]}
+    assert canonical(manifest) == {
+        "env": [
+            {"name": "POD", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}},
+            {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1"}}},
+        ],
+        "envFrom": [{"configMapRef": {"name": "c"}}],
+        "tolerations": [{}],
+    }
