@@ -95,8 +95,8 @@ class ClusterInfo:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ClusterInfo":
-        """Read what `to_dict` wrote; raises KeyError or TypeError for anything else."""
-        gateway, prometheus = data.get("gateway"), data.get("prometheus")
+        """Read what `to_dict` wrote; raises KeyError, TypeError or ValueError for anything else."""
+        gateway, prometheus = data["gateway"], data["prometheus"]
         return cls(
             name=data["name"],
             provider=Provider(data["provider"]),
@@ -107,7 +107,7 @@ class ClusterInfo:
             helm=Path(data["helm"]),
             gateway=GatewayInfo(**gateway) if gateway else None,
             prometheus=PrometheusInfo(**prometheus) if prometheus else None,
-            pod_cidr=data.get("pod_cidr"),
+            pod_cidr=data["pod_cidr"],
         )
 
     def to_json(self) -> str:

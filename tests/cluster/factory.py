@@ -3,10 +3,12 @@
 import os
 
 from tests.cluster.contract import Cluster, ClusterError, ClusterInfo, Flavor, Provider, read_info
+from tests.cluster.existing import ExistingCluster
+from tests.cluster.kind import KindCluster
 from tests.cluster.local.cluster import LocalCluster
 from tests.cluster.local.plan import Options
 from tests.cluster.places import ClusterPlaces
-from tests.cluster.progress import Steps
+from tests.cluster.progress import Steps, default_steps
 
 PROVIDER_VARIABLE = "MODELROLLOUT_CLUSTER"
 
@@ -32,9 +34,13 @@ def make_cluster(
     provider, flavor = Provider(provider or default_provider()), Flavor(flavor)
     if provider is Provider.LOCAL:
         return LocalCluster(flavor, name, options, steps)
-    raise ClusterError(f"unknown provider {provider}")
+    if flavor is not Flavor.PODS:
+        raise ClusterError(f"the flavor {flavor} exists only as --cluster local")
+    if provider is Provider.KIND:
+        return KindCluster(name or "modelrollout", options or Options(), steps or default_steps())
+    return ExistingCluster(name or "existing")
 
 
 def find_info(name: str) -> ClusterInfo | None:
-    """What is known of a cluster that was brought up under this name; None when it is not up."""
+    """What is known of a local cluster that was brought up under this name; None when it is not up."""
     return read_info(ClusterPlaces.of(name).info)

@@ -10,10 +10,10 @@ import os
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.cluster.build import debian
 from tests.cluster.build.artifact import Artifact
@@ -69,7 +69,8 @@ def wheelhouse(
     `requirements` is a requirements file (hashes in it hold), `project` a folder with a pyproject.toml: what it needs to be
     built and to run. pip runs on the host and so by its configuration. Raises ClusterError.
     """
-    wanted = [*(_project_needs(project) if project else []), *extra]
+    described = tomllib.loads((project / "pyproject.toml").read_text()) if project else {}
+    wanted = [*_needs(described), *extra]
     text = requirements.read_text() if requirements else ""
 
     def make(folder: Path, log: Path) -> None:
@@ -83,7 +84,8 @@ def wheelhouse(
         run([sys.executable, "-m", "pip", "download", "--dest", out, *target, *sources], log=log, env=dict(os.environ))
 
     inputs = {"python": python, "requirements": text, "wanted": wanted}
-    name = (project or (requirements.parent if requirements else Path("extra"))).resolve().name
+    folder = requirements.resolve().parent.name if requirements else "others"
+    name = described["project"]["name"] if described else folder
     artifact = Artifact(f"wheels-{name}", f"Python packages of {name}", inputs, (WHEELS,), make, expected=30)
     return artifact.provide(steps or default_steps()) / WHEELS
 
@@ -128,7 +130,7 @@ def build(
         shutil.rmtree(staged)
 
     name = "image-" + "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in tag)
-    artifact = Artifact(name, f"image {tag}", inputs, (ARCHIVE,), make, expected=40)
+    artifact = Artifact(name, f"image {tag}", inputs, (ARCHIVE,), make, expected=40, keep_old=False)
     return artifact.provide(steps) / ARCHIVE
 
 
@@ -157,6 +159,8 @@ class _Buildah:
         return self._storage / "policy.json"
 
 
-def _project_needs(project: Path) -> Sequence[str]:
-    document = tomllib.loads((project / "pyproject.toml").read_text())
-    return [*document["build-system"]["requires"], *document["project"].get("dependencies", [])]
+def _needs(described: Mapping[str, Any]) -> list[str]:
+    """What the project of a pyproject.toml needs to be built and to run."""
+    if not described:
+        return []
+    return [*described["build-system"]["requires"], *described["project"].get("dependencies", [])]

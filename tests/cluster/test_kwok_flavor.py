@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cluster import Flavor, find_info, make_cluster
+from tests.cluster.kind_manifests import manifests
 from tests.cluster.local.objects import Kubectl
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -107,6 +108,16 @@ def test_a_deleted_pod_goes(kubectl, namespace):
     until(lambda: is_ready(kubectl, namespace, "gone"))
     kubectl("delete", "pod", "gone", "-n", namespace, "--timeout=10s")
     assert "gone" not in kubectl("get", "pods", "-n", namespace, "-o", "name")
+
+
+def test_the_manifests_for_kind_are_accepted_by_an_api_server(kubectl):
+    namespaces, objects = manifests("1s")
+    kubectl.apply(namespaces)
+    document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    said = kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=document)
+    assert said.count("created (server dry run)") == len(objects)
+    for made in namespaces:
+        kubectl("delete", "namespace", made["metadata"]["name"], "--wait=false")
 
 
 def test_a_second_process_finds_the_cluster(kubectl):

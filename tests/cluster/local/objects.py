@@ -42,7 +42,7 @@ class Kubectl:
             said = self("get", resource, *options, "-o", f"jsonpath={path}", timeout=10)
         except CommandError as error:
             return str(error)
-        states = said.rstrip(",").split(",")
+        states = said.strip().split(",")[:-1]  # an object without the condition leaves an empty word
         return "" if states and all(state == "True" for state in states) else f"{resource} not yet {kind}"
 
 

@@ -70,4 +70,4 @@ class PodsFlavor:
     @property
     def _monitoring(self) -> Monitoring:
         program = self.built["prometheus"] / "bin" / "prometheus"
-        return Monitoring(self.plane, program, self._data_plane.info())
+        return Monitoring(self.plane, program, self._data_plane.internal)
