@@ -92,11 +92,11 @@ class _Client:
             return parse(rows)
         except MetricsError as error:
             if self.wire.cut and not isinstance(error, RefusedError):
-                raise HangError("no complete answer in time") from error
+                raise HangError("timed out") from error
             raise
         except Exception as error:
             if self.wire.cut:
-                raise HangError("no complete answer in time") from error
+                raise HangError("timed out") from error
             known = _translate(error)
             if known is None:
                 raise
@@ -237,7 +237,7 @@ class PrometheusSource:
             cutting.cancel()
         if not done:
             future.add_done_callback(_forget)
-            raise HangError("no answer in time")
+            raise HangError("timed out")
         return future.result()
 
 
