@@ -7,6 +7,7 @@ other list is one value. Nothing here changes its arguments: results share what 
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 Path = tuple[str, ...]
@@ -114,8 +115,9 @@ def remove(value: Any, path: Path, name: str = "") -> Any:
     return value
 
 
-def fields_v1(paths: Iterable[Path]) -> dict[str, Any]:
-    """A set of fields in the form of `managedFields[].fieldsV1`."""
+@lru_cache(maxsize=4_096)
+def fields_v1(paths: frozenset[Path]) -> dict[str, Any]:
+    """A set of fields in the form of `managedFields[].fieldsV1`. Equal sets share one answer."""
     fields: dict[str, Any] = {}
     for path in sorted(paths):
         at = fields

@@ -6,7 +6,8 @@ one, replicas: 1), no validation and no webhooks: those are tested against a rea
 
 Faults are hooks. A `before` hook that raises stops the request; an `after` hook that raises loses the answer of a request
 that was carried out. Hooks may be async, to delay. Watchers are called in order with each change; a test that wants them
-late keeps them back itself. Objects handed out are the stored ones: they are never changed in place, by nobody.
+late keeps them back itself. Objects handed in and out are shared with the store: nobody changes them in place, as `KubeApi`
+demands.
 """
 
 import copy
@@ -270,8 +271,7 @@ class FakeKube(KubeApi):
         if live is None:
             if only_if is not None:
                 raise Conflict("the object does not exist any more", request=f"APPLY {ref}", code=409)
-            body = copy.deepcopy(dict(manifest))
-            return body if dry_run else self._create(ref, body, manager)
+            return manifest if dry_run else self._create(ref, dict(manifest), manager)
         if only_if is not None:
             self._check(ref, only_if.resource_version)
             if live["metadata"]["uid"] != only_if.uid:
@@ -308,7 +308,7 @@ class FakeKube(KubeApi):
         return self._store(ref, body, owned)
 
     def _set_status(self, ref: Ref, status: Json, manager: str) -> Json:
-        body = {**self._existing(ref), "status": copy.deepcopy(status)}
+        body = {**self._existing(ref), "status": status}
         owned = {**self._owned[ref], (manager, "Update", "status"): frozenset({("f:status",)})}
         return self._store(ref, body, owned)
 

@@ -14,6 +14,7 @@ field that is not ours at all is simply missing, which is different.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from modelrollout.kube.api import FIELD_MANAGER, Json
@@ -44,7 +45,7 @@ def _project(value: Any, fields: Mapping[str, Any]) -> Any:
     members = {name: below for name, below in fields.items() if name != "."}
     if not members:
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         # `f:` of a field that is absent: zero, see above.
         return {
             name[2:]: _project(value[name[2:]], below) if name[2:] in value else _ZERO
@@ -58,14 +59,20 @@ def _project(value: Any, fields: Mapping[str, Any]) -> Any:
 
 def _project_list(items: list[Any], members: Mapping[str, Any]) -> Iterator[Any]:
     """The elements that are ours, in the order in which they stand."""
-    keyed = [(json.loads(name[2:]), below) for name, below in members.items() if name.startswith("k:")]
-    values = [json.loads(name[2:]) for name in members if name.startswith("v:")]
+    keyed = [(_parsed(name[2:]), below) for name, below in members.items() if name.startswith("k:")]
+    values = [_parsed(name[2:]) for name in members if name.startswith("v:")]
     for item in items:
         if item in values:
             yield item
         for keys, below in keyed:
-            if isinstance(item, Mapping) and all(item.get(key) == wanted for key, wanted in keys.items()):
+            if isinstance(item, dict) and all(item.get(key) == wanted for key, wanted in keys.items()):
                 yield _project(item, below)
+
+
+@lru_cache(maxsize=4_096)
+def _parsed(element: str) -> Any:
+    """The keys or the value in an element's name; the same few names come up in every object."""
+    return json.loads(element)
 
 
 def digest(value: Any) -> str:
@@ -89,7 +96,7 @@ def desired_digest(manifest: Json) -> str:
 
 def _flat(value: Any) -> Any:
     """Zero, false, the empty text, list and map become None; maps lose nothing else."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {name: _flat(below) for name, below in value.items()} or _ZERO
     if isinstance(value, list | tuple):
         return [_flat(below) for below in value] or _ZERO
