@@ -1,0 +1,130 @@
+"""The calm after a history: everything outside is well again, people do what they are asked to, and every rollout ends.
+
+A sound build ends promoted and a bad one rejected, with all traffic on stable, within bounded time and a bounded number of
+decisions. What may legitimately wait for a person for ever is named here, case by case.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from modelrollout.analysis.window import Answer
+from modelrollout.api.command import Action
+from modelrollout.api.scalars import FULL_WEIGHT
+from modelrollout.api.status import HistoryEntry, Mode, Outcome, Role
+
+from .ledger import weights
+from .specs import METRICS, plan_of
+from .surroundings import Violation
+from .world import World
+
+CALM = 3 * 3600.0
+ENOUGH = 500
+"""Decisions after which a flapping world is left to itself."""
+
+
+def calm(world: World) -> None:
+    """Let it come to rest, and say what is wrong if it does not."""
+    _mend(world)
+    decisions, events, begun = world.decisions, world.events, world.mono
+    patience = rested = 0
+    while world.mono < begun + CALM and world.decisions < decisions + ENOUGH and rested < 2:
+        world.run(60.0 if patience < 40 else 300.0)
+        _help(world)
+        patience += 1
+        rested = rested + 1 if _at_rest(world) else 0
+        budget = 60 + 4 * (world.events - events) + (world.mono - begun) / 10
+        if world.decisions - decisions > budget:
+            raise Violation(
+                "no_hot_loop", f"{world.decisions - decisions} decisions in {world.mono - begun:.0f}s of calm"
+            )
+    if verdict := _complaint(world, begun + world.offset):
+        status = world.resource.status
+        raise Violation("every_rollout_ends_well", f"{verdict}; {status.phase}: {status.message}")
+
+
+def _mend(world: World) -> None:
+    prometheus = world.prometheus
+    prometheus.answer, prometheus.recording, prometheus.rate, prometheus.incident = Answer.COUNTS, True, 300.0, 0.0
+    world.metrics_problem, world.problems, world.lag, world.kill_at = None, (), 0.0, None
+    world.route.delay, world.deleting = 0.3, False
+    world.route.refuse(world.mono, refused=False)
+    wish = dataclasses.replace(
+        world.resource.wish, paused=False, patient=True, finish=False, replicas=max(1, world.resource.wish.replicas)
+    )
+    world.ask(wish=wish, valid=True)
+    for deployment in world.deployments.values():
+        for pod in deployment.pods:
+            if not pod.ready and deployment.fate.loads:
+                pod.change_at = min(pod.change_at, world.mono + deployment.fate.load)
+    world.dirty = True
+
+
+def _help(world: World) -> None:
+    """Approve what waits for approval, resume what a command had paused, retry what is blocked."""
+    status = world.resource.status
+    if status.rollout is None:
+        return
+    if status.paused is not None:
+        world.command(Action.RESUME, status.rollout.revision, None)
+    step = status.step
+    if step is not None and step.index and step.approval is None and status.phase == "Paused":
+        world.command(Action.APPROVE, status.rollout.revision, step.name)
+    if status.rollout.blocked is not None:
+        world.command(Action.RETRY, status.rollout.revision, None)
+
+
+def _at_rest(world: World) -> bool:
+    status = world.resource.status
+    return status.rollout is None and status.phase in ("Healthy", "RolledBack", "Failed") and not world.commands
+
+
+def _complaint(world: World, calm_since: float) -> str:
+    """Empty if the end is what the builds deserve."""
+    status, target = world.resource.status, world.resource.revision
+    wish = world.resource.wish
+    bound = [entry.revision for entry in status.rejected if wish.attempt <= entry.attempt]
+    stable = next((entry.revision for entry in status.revisions if entry.role is Role.STABLE), None)
+    if stable is None:
+        return "" if not world.fates[target].sound or target in bound else f"nothing serves, and {target} is sound"
+    if status.rollout is not None:
+        return _never_ending(world, stable)
+    carried = {name: weight for name, weight in weights(status).items() if weight}
+    if carried != {stable: FULL_WEIGHT}:
+        return f"stable is {stable}, weights are {carried}"
+    if world.route.serving != carried:
+        return f"the data plane carries {world.route.serving}, not {carried}"
+    if target != stable and target not in bound:
+        return f"{target} is asked for, {stable} serves, nothing is rejected"
+    return next((text for entry in status.history if (text := _undeserved(world, entry, calm_since))), "")
+
+
+def _never_ending(world: World, stable: str) -> str:
+    """A rollout may only go on for ever where something is wrong that time and approvals cannot heal."""
+    rollout = world.resource.status.rollout
+    assert rollout is not None
+    if world.fates[rollout.revision].sound and world.fates[stable].sound:
+        return f"{rollout.revision} is sound and its rollout never ends"
+    pausing = wish_pauses(world)
+    judged_bad = world.fates[rollout.revision].bad and world.resource.status.phase == "Paused"
+    weak_stable = not world.fates[stable].loads or world.fates[stable].lives < CALM or world.fates[stable].bad
+    if weak_stable or rollout.mode is Mode.DIRECT or (pausing and judged_bad):
+        return ""
+    return f"{rollout.revision} is bad and its rollout never ends"
+
+
+def wish_pauses(world: World) -> bool:
+    """Whether a metric of the plan answers a breach with a pause."""
+    plan, _ = plan_of(world.resource.wish)
+    return any(metric.breach == "Pause" for metric in plan.metrics)
+
+
+def _undeserved(world: World, entry: HistoryEntry, calm_since: float) -> str:
+    """A bad build that was judged in the calm from its first step to its last was promoted."""
+    judged = METRICS[world.resource.wish.metrics]
+    sees = judged is not None and any("limit" in metric or "range" in metric for metric in judged)
+    ended = entry.outcome is Outcome.PROMOTED and not entry.reason
+    began_in_calm = float(entry.started_at) > 1_700_000_010.0 + calm_since + 5.0
+    if ended and began_in_calm and sees and world.fates[entry.revision].bad:
+        return f"{entry.revision} is bad, was judged, and was promoted"
+    return ""

@@ -1,0 +1,141 @@
+"""Specs of the histories: a wish of small integers becomes a real spec and its resolved plan.
+
+Holds are short and samples small, so that a whole life fits into a few dozen decisions. Plans go through the same `resolve` as
+those of users.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+from typing import Any
+
+from modelrollout.api.settings import Settings
+from modelrollout.api.spec import ModelDeploymentSpec
+from modelrollout.rollout.plan import Plan, resolve
+
+STEPS: tuple[list[dict[str, Any]] | None, ...] = (
+    [{"weight": 5, "hold": "30s"}, {"weight": 25, "hold": "45s"}, {"weight": 100, "hold": "30s"}],
+    [{"weight": 10}, {"weight": 50, "hold": "30s"}],
+    [
+        {"weight": 20, "hold": "30s", "advance": "Approval"},
+        {"weight": 60, "hold": "30s"},
+        {"weight": 100, "hold": "15s"},
+    ],
+    [{"weight": 50, "hold": "1m", "maxDuration": "2m", "advance": "Approval"}, {"weight": 100}],
+    [{"weight": 100, "hold": "30s"}],
+    [
+        {"weight": "0.5%", "hold": "45s", "maxDuration": "90s"},
+        {"weight": 34, "hold": "30s"},
+        {"weight": 67, "hold": "30s"},
+        {"weight": 100},
+    ],
+    [
+        {"name": "a", "weight": 30, "hold": "15s"},
+        {"name": "b", "weight": 30, "hold": "30s"},
+        {"name": "c", "weight": 100, "hold": "15s", "advance": "Approval"},
+        {"name": "d", "weight": 100, "hold": "30s"},
+    ],
+    [{"weight": 40, "hold": "30s", "maxDuration": "45s"}, {"weight": 100, "hold": "30s", "maxDuration": "45s"}],
+)
+
+_QUICK = {"lookback": "30s", "failures": 2, "of": 3}
+_ERRORS: dict[str, Any] = {
+    "name": "errors",
+    "errorRate": {},
+    "limit": "2%",
+    "threshold": _QUICK,
+    "minimumSampleSize": 10,
+}
+_LATENCY: dict[str, Any] = {
+    "name": "latency",
+    "latency": {"threshold": "250ms"},
+    "compare": {"margin": "1.5"},
+    "threshold": {"lookback": "15s", "failures": 1, "of": 1},
+    "minimumSampleSize": 0,
+}
+METRICS: tuple[list[dict[str, Any]] | None, ...] = (
+    [_ERRORS],
+    [_ERRORS, {**_LATENCY, "onBreach": "Pause"}],
+    [
+        {**_ERRORS, "compare": {"margin": "2", "ignoreBelow": "0.1%"}},
+        {
+            "name": "cache",
+            "ratio": {"bad": {"series": "misses"}, "total": {"series": "lookups"}},
+            "limit": "5%",
+            "delay": "30s",
+            "threshold": _QUICK,
+        },
+    ],
+    [
+        {
+            "name": "score",
+            "query": "drift",
+            "range": {"max": "0.02"},
+            "threshold": {"lookback": "15s", "failures": 2, "of": 2},
+        }
+    ],
+    [{**_ERRORS, "when": ["Live"]}, {**_LATENCY, "limit": "2%", "when": ["Bake"], "minimumSampleSize": 10}],
+    [_ERRORS, {**_LATENCY, "onBreach": "Warn"}],
+    [_LATENCY],
+    None,
+)
+"""None: `analysis.mode: None`."""
+
+INCONCLUSIVE = ("Hold", "Promote", "Rollback")
+_SETTINGS = Settings()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wish:
+    """What a team asks for, beside the version."""
+
+    replicas: int = 2
+    steps: int = 0
+    metrics: int = 0
+    inconclusive: int = 0
+    attempt: int = 0
+    paused: bool = False
+    finish: bool = False
+    full: bool = False
+    patient: bool = True
+    """Long deadlines, or ones that are shorter than an outage."""
+    autoscaled: bool = False
+    service: bool = False
+    """The replica-ratio router instead of a Gateway."""
+
+
+@lru_cache(maxsize=20_000)
+def plan_of(wish: Wish) -> tuple[Plan, str]:
+    """The plan of a wish, through the real spec, and its name."""
+    plan = resolve(ModelDeploymentSpec.model_validate(_spec(wish)), _SETTINGS)
+    return plan, plan.digest
+
+
+def _spec(wish: Wish) -> dict[str, Any]:
+    metrics = METRICS[wish.metrics]
+    analysis: dict[str, Any] = {"mode": "None"} if metrics is None else {"metrics": metrics, "noDataDeadline": "5m"}
+    spec: dict[str, Any] = {
+        "server": {"image": "registry.example.com/model:1"},
+        "rollout": {
+            "steps": STEPS[wish.steps],
+            "loadDeadline": "5m" if wish.patient else "40s",
+            "unavailableDeadline": "2m" if wish.patient else "20s",
+            "scaleDownDelay": "2m" if wish.patient else "10s",
+            "keepFailed": "1m",
+            "candidateReplicas": "Full" if wish.full else "Proportional",
+            "whenSuperseded": "Finish" if wish.finish else "Replace",
+            "paused": wish.paused,
+            "attempt": wish.attempt,
+        },
+        "analysis": {**analysis, "interval": "15s", "onInconclusive": INCONCLUSIVE[wish.inconclusive]},
+    }
+    if wish.autoscaled:
+        spec["autoscaling"] = {"minReplicas": max(1, wish.replicas), "maxReplicas": wish.replicas + 3}
+    else:
+        spec["replicas"] = wish.replicas
+    if wish.service:
+        spec["traffic"] = {"service": {"coarse": "Accept"}}
+    else:
+        spec["traffic"] = {"gateway": {"parentRefs": [{"name": "public"}]}}
+    return spec

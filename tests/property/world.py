@@ -1,0 +1,255 @@
+"""The loop around the pure core, as the controller runs it: observe, decide, record, act.
+
+Recording is guarded by the resourceVersion that was seen; acting by fresh reads before a raise or a scale-down; a conflict
+means observe and decide again. A process may be killed between any two of these, and for a moment there may be two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modelrollout.analysis.window import Window
+from modelrollout.api.status import ModelDeploymentStatus
+from modelrollout.rollout.evidence import carry
+from modelrollout.rollout.plan import Plan
+from modelrollout.rollout.situation import Decision, RevisionFacts, RouteFacts, Situation
+
+from .objects import EVALUATION_DELAY, INTERVAL, NEVER, Deployment, DeploymentView
+from .specs import Wish, plan_of
+from .surroundings import TIMING, Moment, Process, Resource, Surroundings, Violation
+
+ROUNDS_AT_ONE_MOMENT = 40
+WINDOWS_KEPT = 12
+
+
+class KilledError(Exception):
+    """The process ends here."""
+
+
+class World(Surroundings):
+    """One ModelDeployment, its surroundings, and the operator's processes."""
+
+    # Observe, decide, record, act
+
+    def _round(self) -> None:
+        moment, rounds = self._rounds
+        self._rounds = (self.mono, rounds + 1 if moment == self.mono else 1)
+        if self._rounds[1] > ROUNDS_AT_ONE_MOMENT:
+            raise Violation("no_hot_loop", f"{rounds} rounds without time passing; {self._last()}")
+        resource = self.seen_resource
+        decided = [(process, self._decide(process)) for process in self.processes]
+        for process, (situation, decision) in decided if self.writes % 2 else decided[::-1]:
+            try:
+                self._carry_out(process, resource, situation, decision)
+            except KilledError:
+                self.processes.remove(process)
+                self.restart_at = self.mono + self.down
+                self.dirty = False
+
+    def _last(self) -> str:
+        return f"phase {self.resource.status.phase}, {self.resource.status.message}"
+
+    def _decide(self, process: Process) -> tuple[Situation, Decision]:
+        situation = self.observe(process)
+        decision = self.decide(situation)
+        self.decisions += 1
+        process.decided_at = self.mono
+        if self.watcher:
+            self.watcher.decided(Moment(situation, decision, self.mono, process))
+        return situation, decision
+
+    def _carry_out(self, process: Process, seen: Resource, situation: Situation, decision: Decision) -> None:
+        process.due = NEVER if decision.wake_at is None else self.mono + max(0.0, decision.wake_at - self.wall)
+        changed = decision.status != seen.status
+        if changed and decision.checkpoint and not decision.urgent and self.decisions % self.save_every:
+            process.remembered = decision.status
+        elif changed:
+            self._kill(0)
+            if self.resource.version != seen.version:
+                self._see("/resource")
+                self.dirty = True
+                return
+            self._write(self.resource._replace(status=decision.status))
+            process.remembered = None
+            self.writes += 1
+            self._kill(1)
+        if not situation.deleting:
+            self._act(decision.status)
+        taken = {command.uid for command in decision.status.commands}
+        if any(command.uid in taken for command in self.commands):
+            self._kill(5)
+            self.commands = [command for command in self.commands if command.uid not in taken]
+        if decision.again:
+            self.dirty = True
+
+    def _kill(self, point: int) -> None:
+        if self.kill_at is not None and self.kill_at <= point:
+            self.kill_at = None
+            raise KilledError
+
+    def _act(self, status: ModelDeploymentStatus) -> None:
+        intent = {entry.revision: int(entry.weight) for entry in status.revisions if entry.weight}
+        wanted = {entry.revision: entry.replicas for entry in status.revisions}
+        for revision, replicas in wanted.items():
+            view = self.seen.get(revision, DeploymentView())
+            if not view.exists or view.replicas < replicas:
+                if not self._scale(revision, replicas):
+                    return
+                self._kill(2)
+        if intent and dict(self.seen_route.weights) != intent:
+            if not self._steer(intent):
+                return
+            self._kill(3)
+        if status.revisions:
+            self._shrink(wanted)
+
+    def _steer(self, intent: Mapping[str, int]) -> bool:
+        carried = dict(self.seen_route.weights)
+        raised = [revision for revision, weight in intent.items() if weight > carried.get(revision, 0)]
+        if not self._fresh("/route", *raised) or self.route.version != self.seen_route.version:
+            self._resync()
+            return False
+        self.route.write(self.mono, intent)
+        self._see("/route")
+        if self.watcher:
+            self.watcher.routed(intent)
+        return True
+
+    def _shrink(self, wanted: Mapping[str, int]) -> None:
+        floor = self.resource.wish.autoscaled
+        for revision in list(self.deployments):
+            view, replicas = self.seen.get(revision, DeploymentView()), wanted.get(revision)
+            surplus = replicas is not None and view.replicas > replicas and (not floor or replicas == 0)
+            if view.exists and (replicas is None or surplus):
+                if not self._fresh("/route", revision):
+                    self._resync()
+                    return
+                if not self._scale(revision, replicas):
+                    return
+                self._kill(4)
+
+    def _fresh(self, *names: str) -> bool:
+        """One GET each: whether the Store was up to date."""
+        current = [self.route.view() if name == "/route" else self._view(name) for name in names]
+        seen = [self.seen_route if name == "/route" else self.seen.get(name) for name in names]
+        return current == seen
+
+    def _view(self, revision: str) -> DeploymentView | None:
+        deployment = self.deployments.get(revision)
+        return deployment.view() if deployment else None
+
+    def _scale(self, revision: str, replicas: int | None) -> bool:
+        deployment = self.deployments.get(revision)
+        if deployment is None:
+            deployment = self.deployments[revision] = Deployment(self.fates[revision])
+            self.seen[revision] = deployment.view()
+        if deployment.version != self.seen[revision].version:
+            self._resync()
+            return False
+        before = deployment.replicas
+        if not deployment.exists:
+            deployment.order = self.wall
+        ended = deployment.delete() if replicas is None else deployment.scale(self.mono, replicas)
+        self._see(revision)
+        self.dirty = True
+        if self.watcher:
+            self.watcher.scaled(revision, before, replicas or 0, ended)
+        return True
+
+    # Observe
+
+    def observe(self, process: Process) -> Situation:
+        """Gather a Situation as the controller does."""
+        resource = self.seen_resource
+        status = carry(resource.status, process.remembered)
+        plan = self._plan(resource)
+        return Situation(
+            now=self.wall,
+            name="model",
+            generation=resource.generation,
+            status=status,
+            target=resource.target,
+            plan=plan,
+            plan_name=self.digests[id(plan)] if plan else "",
+            elapsed=None if process.decided_at is None else self.mono - process.decided_at,
+            revisions=self._revisions(process, resource),
+            route=self._route(process),
+            commands=tuple(self.commands),
+            windows=self._windows(process, status, plan),
+            problems=self.problems,
+            metrics_problem=self.metrics_problem,
+            timing=TIMING,
+            deleting=self.deleting,
+        )
+
+    def _plan(self, resource: Resource) -> Plan | None:
+        if not resource.valid:
+            return self.records.get(resource.status.plan or "")
+        return self._record(resource.wish)
+
+    def _record(self, wish: Wish) -> Plan:
+        plan, digest = plan_of(wish)
+        self.records[digest] = plan
+        self.digests[id(plan)] = digest
+        return plan
+
+    def _revisions(self, process: Process, resource: Resource) -> dict[str, RevisionFacts]:
+        names = {entry.revision for entry in resource.status.revisions} | set(self.seen)
+        if resource.valid:
+            names.add(resource.revision)
+        facts = {}
+        for name in sorted(names):
+            view = self.seen.get(name, DeploymentView())
+            some = self._since(process.ready_since, name, view.ready > 0)
+            full = self._since(process.full_since, name, view.replicas > 0 and view.ready >= view.replicas)
+            facts[name] = RevisionFacts(
+                exists=view.exists,
+                replicas=view.replicas,
+                pods=view.pods,
+                ready=view.ready,
+                ready_since=some,
+                full_since=full,
+                restarts=view.restarts,
+                order=view.order,
+                version=name.split("-", maxsplit=1)[0],
+            )
+        return facts
+
+    def _since(self, memory: dict[str, float], name: str, holds: bool) -> float | None:
+        """Since when something has held, kept in monotonic time and told in wall time."""
+        if not holds:
+            memory.pop(name, None)
+            return None
+        return self.wall - (self.mono - memory.setdefault(name, self.mono))
+
+    def _route(self, process: Process) -> RouteFacts:
+        view = self.seen_route
+        key = (view._replace(version=0),)
+        if key != process.carried:
+            process.carried, process.carried_since = key, self.mono if view.accepted else None
+        since = process.carried_since
+        return RouteFacts(
+            exists=view.exists,
+            weights=dict(view.weights) if view.exists else None,
+            accepted=view.accepted,
+            since=None if since is None else self.wall - (self.mono - since),
+            problem="" if view.accepted or not view.exists else "no Gateway has taken it",
+        )
+
+    def _windows(
+        self, process: Process, status: ModelDeploymentStatus, plan: Plan | None
+    ) -> Mapping[str, tuple[Window, ...]]:
+        step, rollout = status.step, status.rollout
+        if plan is None or step is None or rollout is None or step.applied_at is None or not plan.metrics:
+            return {}
+        if self.mono < process.born + EVALUATION_DELAY and process.born:
+            return {}
+        known = [float(metric.through) for metric in status.metrics if metric.through is not None]
+        counted = min(known) if len(known) == len(plan.metrics) else float(step.applied_at)
+        since = max(float(step.applied_at) - 2 * INTERVAL, counted - WINDOWS_KEPT * INTERVAL)
+        stable = next((entry.revision for entry in status.revisions if entry.role.value == "Stable"), "")
+        until = self.wall - EVALUATION_DELAY
+        return {
+            metric.name: tuple(self.prometheus.ask(metric, rollout.revision, stable, since, until))
+            for metric in plan.metrics
+        }
