@@ -99,7 +99,14 @@ class KindCluster:
         self.places.make()
         ports = choose_ports(PREFERRED)
         image = os.environ.get(IMAGE_VARIABLE)
-        words = ["--name", self.name, "--kubeconfig", self.places.kubeconfig, "--wait=120s", "--config=-"]
+        words: list[str | Path] = [
+            "--name",
+            self.name,
+            "--kubeconfig",
+            self.places.kubeconfig,
+            "--wait=120s",
+            "--config=-",
+        ]
         log = self.places.logs / "kind.log"
         try:
             with self.steps.step("Create the kind cluster", expected=90, log=log):

@@ -46,7 +46,7 @@ class ControlPlane:
         """etcd; without fsync, since nobody needs a test cluster after a power cut."""
         client = f"http://127.0.0.1:{self.plan.ports['etcd']}"
         peer = f"http://127.0.0.1:{self.plan.ports['etcd-peer']}"
-        argv = [
+        argv: list[str | Path] = [
             self.etcd / "etcd",
             f"--data-dir={self.places.data / 'etcd'}",
             f"--listen-client-urls={client}",
@@ -62,7 +62,7 @@ class ControlPlane:
 
     def api_server(self) -> Component:
         pki, port = self.pki, self.plan.ports["api"]
-        argv = [
+        argv: list[str | Path] = [
             self.kubernetes / "kube-apiserver",
             f"--etcd-servers=http://127.0.0.1:{self.plan.ports['etcd']}",
             f"--secure-port={port}",
@@ -93,7 +93,7 @@ class ControlPlane:
     def controller_manager(self) -> Component:
         kubeconfig, port = self.kubeconfig("controller-manager"), self.plan.ports["controller-manager"]
         addresses = f"--cluster-cidr={POD_CIDR}" if self.plan.flavor is Flavor.PODS else "--cluster-cidr="
-        argv = [
+        argv: list[str | Path] = [
             self.kubernetes / "kube-controller-manager",
             f"--kubeconfig={kubeconfig}",
             "--bind-address=127.0.0.1",
@@ -120,7 +120,7 @@ class ControlPlane:
             "clientConnection": connection,
             "leaderElection": {"leaderElect": False},
         }
-        argv = [
+        argv: list[str | Path] = [
             self.kubernetes / "kube-scheduler",
             f"--config={config}",
             "--bind-address=127.0.0.1",

@@ -41,7 +41,7 @@ class DataPlane:
 
     def traefik(self) -> Component:
         places = self.plane.places
-        argv = [self.program, *stack.traefik_arguments(self._web, self.internal)]
+        argv: list[str | Path] = [self.program, *stack.traefik_arguments(self._web, self.internal)]
         env = {"KUBECONFIG": str(places.kubeconfig)}
         probe = page(f"http://{self.internal}/ping")
         return Daemon("traefik", argv, places.root, probe, env=env, no_proxy=(SERVICE_CIDR, POD_CIDR))

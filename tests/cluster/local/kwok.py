@@ -59,7 +59,7 @@ class KwokFlavor:
     def _kwok(self) -> Daemon:
         places, port = self.plane.places, self.plane.plan.ports["kwok"]
         stages = places.config / "kwok.yaml"
-        argv = [
+        argv: list[str | Path] = [
             self.built["kwok"] / "bin" / "kwok",
             f"--kubeconfig={places.kubeconfig}",
             f"--config={stages}",

@@ -100,7 +100,7 @@ def _pod(  # noqa: PLR0917
     restarts: int = 0,
     delay: bool = False,
 ) -> dict[str, Any]:
-    selector = [
+    selector: list[dict[str, Any]] = [
         {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"},
         {
             "key": f'({wish(BEHAVIOR_ANNOTATION, BEHAVIOR_VARIABLE)}) // "ready"',

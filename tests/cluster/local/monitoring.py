@@ -28,7 +28,7 @@ class Monitoring:
     def prometheus(self) -> Component:
         places, port = self.plane.places, self.plane.plan.ports["prometheus"]
         config = places.config / "prometheus.json"
-        argv = [
+        argv: list[str | Path] = [
             self.program,
             f"--config.file={config}",
             f"--storage.tsdb.path={places.data / 'prometheus'}",

@@ -45,7 +45,8 @@ class Node:
                 return str(error)
             return ""
 
-        return Daemon("containerd", ["/usr/bin/containerd", "--config", config], places.root, probe, files)
+        argv: list[str | Path] = ["/usr/bin/containerd", "--config", config]
+        return Daemon("containerd", argv, places.root, probe, files)
 
     def pause(self, archive: Path) -> Task:
         return Task("pause-image", do=lambda: self.load(archive), check=lambda: "")
@@ -66,7 +67,7 @@ class Node:
     def kubelet(self) -> Component:
         places, ports = self.plane.places, self.plane.plan.ports
         config = places.config / "kubelet.json"
-        argv = [
+        argv: list[str | Path] = [
             self.plane.kubernetes / "kubelet",
             f"--config={config}",
             f"--kubeconfig={self.plane.kubeconfig('node')}",
@@ -98,7 +99,7 @@ class Node:
             "nftables": {"masqueradeAll": True, "syncPeriod": "30s", "minSyncPeriod": "100ms"},
             "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
         }
-        argv = [self.plane.kubernetes / "kube-proxy", f"--config={config}"]
+        argv: list[str | Path] = [self.plane.kubernetes / "kube-proxy", f"--config={config}"]
         probe = page(f"http://127.0.0.1:{ports['proxy-health']}/healthz")
         return Daemon("kube-proxy", argv, places.root, probe, {config: json.dumps(document, indent=2)})
 

@@ -22,9 +22,9 @@ class Kubectl:
     kubeconfig: Path
 
     def __call__(self, *words: str | Path, stdin: str | None = None, timeout: float = 60) -> str:
-        """Run to the end and return standard output; raises CommandError."""
+        """Run to the end and return standard output less the last line end; raises CommandError."""
         argv = [self.program, f"--kubeconfig={self.kubeconfig}", *words]
-        return run(argv, stdin=stdin, timeout=timeout, env=without_proxy(dict(os.environ)))
+        return run(argv, stdin=stdin, timeout=timeout, env=without_proxy(dict(os.environ))).removesuffix("\n")
 
     def apply(self, objects: Sequence[dict[str, Any]] | Path) -> None:
         """Server-side apply of a file or of objects, also over what another manager of this project wrote."""
@@ -42,7 +42,7 @@ class Kubectl:
             said = self("get", resource, *options, "-o", f"jsonpath={path}", timeout=10)
         except CommandError as error:
             return str(error)
-        states = said.strip().split(",")[:-1]  # an object without the condition leaves an empty word
+        states = said.split(",")[:-1]  # an object without the condition leaves an empty word
         return "" if states and all(state == "True" for state in states) else f"{resource} not yet {kind}"
 
 

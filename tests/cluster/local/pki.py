@@ -74,7 +74,7 @@ class Pki:
     def _authority(self) -> None:
         if self.authority.exists():
             return
-        files = ["-keyout", self.key("ca"), "-out", self.authority]
+        files: list[str | Path] = ["-keyout", self.key("ca"), "-out", self.authority]
         run(["openssl", "req", "-x509", *CURVE, "-days", DAYS, "-subj", "/CN=modelrollout-test-cluster", *files])
 
     def _account(self) -> None:
@@ -90,8 +90,8 @@ class Pki:
         run(["openssl", "req", "-new", *CURVE, "-subj", subject, "-keyout", self.key(name), "-out", request])
         extra = self.folder / f"{name}.ext"
         extra.write_text("\n".join(["extendedKeyUsage=serverAuth,clientAuth", *extensions]))
-        authority = ["-CA", self.authority, "-CAkey", self.key("ca"), "-CAcreateserial"]
-        files = ["-in", request, "-out", self.certificate(name), "-extfile", extra]
+        authority: list[str | Path] = ["-CA", self.authority, "-CAkey", self.key("ca"), "-CAcreateserial"]
+        files: list[str | Path] = ["-in", request, "-out", self.certificate(name), "-extfile", extra]
         run(["openssl", "x509", "-req", "-days", DAYS, *authority, *files])
         request.unlink()
         extra.unlink()

@@ -13,7 +13,7 @@ TIMEOUT = 3.0  # seconds
 
 def http_ok(url: str, context: ssl.SSLContext | None = None) -> str:
     """Ask for a page; proxies of the environment are not for addresses on this machine."""
-    handlers = [urllib.request.ProxyHandler({})]
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     if context:
         handlers.append(urllib.request.HTTPSHandler(context=context))
     try:
