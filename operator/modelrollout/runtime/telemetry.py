@@ -103,11 +103,6 @@ def loop_lag(registry: CollectorRegistry) -> Histogram:
     )
 
 
-def events_dropped(registry: CollectorRegistry) -> Counter:
-    """Kubernetes Events that were not written: the queue was full, or the API server did not take them."""
-    return Counter("modelrollout_events_dropped", "Kubernetes Events that were dropped", registry=registry)
-
-
 # The attributes that every record has; anything else on a record was given as `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
