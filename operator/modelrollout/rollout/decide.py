@@ -19,7 +19,7 @@ from .situation import Decision, Situation
 
 SOONEST = 0.05
 """Seconds: no wake comes earlier than this, so that a decision never spins."""
-JUST_PASSED = 0.5
+JUST_PASSED = 0.06
 """Seconds for which a moment that has passed is still waited for."""
 
 
