@@ -155,9 +155,9 @@ def give_back(book: Book, reason: Reason, message: str, *, blocked: bool = False
     assert candidate is not None
     status = _all_to_stable(book, book.status, reason)
     if status.step is not None:
-        status = status.model_copy(
-            update={"step": status.step.model_copy(update={"applied_at": None, "covered_through": None})}
-        )
+        # What was covered belongs to another appliedAt: a candidate that comes and goes must not collect its hold in bits.
+        step = status.step.model_copy(update=NOTHING_COVERED)
+        status = status.model_copy(update={"step": step, "metrics": unseen(status.metrics)})
     if blocked and status.rollout is not None:
         problem = Problem(reason=reason, message=cut(message))
         status = status.model_copy(update={"rollout": status.rollout.model_copy(update={"blocked": problem})})
