@@ -89,14 +89,21 @@ class Lease:
 
     async def release(self) -> None:
         """Give the lease back, so that another need not wait. Call it when nothing is being written any more."""
-        if not self.held() or self._observed is None:
+        if not self.held():
             return
         self._renewed_at = None
-        spec = {**_spec(self._observed), "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._stamp()}
-        try:
-            await self._api.replace({**self._observed, "spec": spec})
-        except ApiError as error:
-            log.warning("the lease could not be given back and runs out by itself: %s", error)
+        for _ in range(2):  # a renewal that was cut off when we stopped may still arrive in between
+            try:
+                current = await self._api.get(self._ref)
+                if _spec(current).get("holderIdentity") != self._identity:
+                    return
+                free = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._stamp()}
+                await self._api.replace({**current, "spec": {**_spec(current), **free}})
+            except Conflict:
+                continue
+            except ApiError as error:
+                log.warning("the lease could not be given back and runs out by itself: %s", error)
+            return
 
     async def _renew(self) -> None:
         while True:

@@ -188,6 +188,28 @@ async def test_a_lease_given_back_is_taken_at_once(api):
 
 
 @in_loop
+async def test_a_lease_is_given_back_even_if_a_renewal_was_cut_off_on_its_way(api):
+    clock = VirtualClock()
+    one = Candidate(api, clock, "one")
+    await clock.advance(30)
+    api.after.append(lambda request: asyncio.Event().wait() if request.write else None)  # it arrives, we hear nothing
+    await clock.advance(2.3)
+    await one.die()
+    api.after.clear()
+
+    def arrives_late(request):
+        if request.write:
+            api.before.remove(arrives_late)
+            api.edit(
+                REF, lambda raw: raw["spec"].update(renewTime="2030-01-01T00:00:00.000000Z"), manager="modelrollout"
+            )
+
+    api.before.append(arrives_late)
+    await one.lease.release()
+    assert api.peek(REF)["spec"]["holderIdentity"] == ""
+
+
+@in_loop
 async def test_writes_are_refused_unsent_without_the_lease_and_reads_are_not(api):
     clock = VirtualClock()
     lease = Lease(api, REF, "one", clock, rng=random.Random(1))
