@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from modelrollout.api.scalars import FULL_WEIGHT, Timestamp, Weight
+from modelrollout.api.scalars import FULL_WEIGHT, Span, Timestamp, Weight
 from modelrollout.api.status import (
     HISTORY_LIMIT,
     REJECTED_LIMIT,
     TIMELINE_LIMIT,
     HistoryEntry,
+    MetricStatus,
     Mode,
     ModelDeploymentStatus,
     Outcome,
@@ -198,13 +199,21 @@ _UNSEEN = {"verdict": Verdict.CONTINUE, "reason": None, "message": None, "throug
 )
 
 
+NOTHING_COVERED = {"applied_at": None, "covered": Span("0s"), "covered_through": None}
+"""A step whose weight is not in force (any more)."""
+
+
+def unseen(metrics: tuple[MetricStatus, ...]) -> tuple[MetricStatus, ...]:
+    """The metrics with nothing seen in the step; failed checks stay on their record."""
+    return tuple(metric.model_copy(update=_UNSEEN) for metric in metrics)
+
+
 def with_step(status: ModelDeploymentStatus, plan: Plan, step: PlanStep, now: float) -> ModelDeploymentStatus:
     """The status at the beginning of a step: nothing covered, no sample, not applied."""
-    metrics = tuple(metric.model_copy(update=_UNSEEN) for metric in status.metrics)
     begun = StepStatus(
         name=step.name, index=plan.steps.index(step) + 1, total=len(plan.steps), started_at=Timestamp(now)
     )
-    return status.model_copy(update={"step": begun, "metrics": metrics})
+    return status.model_copy(update={"step": begun, "metrics": unseen(status.metrics)})
 
 
 def without_rollout(status: ModelDeploymentStatus) -> ModelDeploymentStatus:

@@ -23,10 +23,12 @@ from modelrollout.api.status import (
 )
 
 from .book import (
+    NOTHING_COVERED,
     Book,
     Ending,
     change,
     change_each,
+    unseen,
     with_history,
     with_rejection,
     with_step,
