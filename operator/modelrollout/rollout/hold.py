@@ -101,7 +101,10 @@ def _required(book: Book, plan_step: PlanStep) -> float:
 
 
 def _left(book: Book, step: StepStatus, plan_step: PlanStep) -> float:
-    return max(0.0, _required(book, plan_step) - step.covered.seconds)
+    """Seconds until the hold is over. Wall time since appliedAt is necessary, covered time is what counts."""
+    required = _required(book, plan_step)
+    wall = book.now - (step.applied_at or book.now)
+    return max(0.0, required - step.covered.seconds, required - wall)
 
 
 def _evidence(book: Book, step: StepStatus, plan_step: PlanStep) -> Move | Wait | None:
