@@ -13,16 +13,17 @@ from .base import Model
 
 Schema = dict[str, Any]
 
-_DROPPED = ("title", "default", "additionalProperties", "$defs")
+_DROPPED = ("title", "additionalProperties", "$defs")
 _ORDER = ("description", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum")
 _REFERENCE = "#/$defs/"
 RULES = "x-kubernetes-validations"
 
 
-def structural(model: type[Model]) -> Schema:
-    """The structural schema of a model. Raises TypeError for a field that has none, such as a union."""
+def structural(model: type[Model], *, defaults: bool = False) -> Schema:
+    """The structural schema of a model, for documentation with its defaults. Raises TypeError for a field such as a union."""
     source = model.model_json_schema(by_alias=True)
-    return _node(source, source.get("$defs", {}), model.__name__)
+    found = _node(source, source.get("$defs", {}), model.__name__)
+    return found if defaults else _without_defaults(found)
 
 
 def _node(source: Schema, definitions: dict[str, Schema], where: str) -> Schema:
@@ -41,6 +42,16 @@ def _node(source: Schema, definitions: dict[str, Schema], where: str) -> Schema:
     if "type" not in found and "x-kubernetes-int-or-string" not in found:
         raise TypeError(f"{where}: no structural type in {source}")
     return {key: found[key] for key in sorted(found, key=_rank)}
+
+
+def _without_defaults(node: Schema) -> Schema:
+    found = {key: value for key, value in node.items() if key != "default"}
+    if "properties" in node:
+        found["properties"] = {name: _without_defaults(inner) for name, inner in node["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if key in node:
+            found[key] = _without_defaults(node[key])
+    return found
 
 
 def _resolved(source: Schema, definitions: dict[str, Schema], where: str) -> Schema:

@@ -49,7 +49,9 @@ class TargetLabels(Model):
     """Names of the target labels that tell pods apart in this Prometheus."""
 
     namespace: str = "namespace"
+    """Label with the namespace."""
     pod: str = "pod"
+    """Label with the name of the pod."""
 
 
 class Provider(Model):
@@ -60,12 +62,15 @@ class Provider(Model):
     url: HttpUrl
     """Base address."""
     auth: Auth = Auth()
+    """Credentials."""
     tls: Tls = Tls()
+    """Transport security."""
     headers: dict[str, str] = Field(default_factory=dict)
     """Extra headers, such as X-Scope-OrgID."""
     timeout: Duration = Duration("10s")
     """For one query."""
     labels: TargetLabels = TargetLabels()
+    """Target labels, where they have other names."""
     max_url_length: Annotated[int, Field(ge=500, le=100_000)] = 6000
     """Longer queries are split."""
 
@@ -74,10 +79,15 @@ class Probe(Model):
     """Defaults of a probe."""
 
     path: str = "/health"
+    """Path that is asked by HTTP."""
     initial_delay_seconds: int = 0
+    """Before the first one."""
     period_seconds: int = 10
+    """Between two."""
     failure_threshold: int = 3
+    """So many in a row count."""
     timeout_seconds: int = 2
+    """For one answer."""
 
 
 class RequestSeries(Model):
@@ -111,22 +121,28 @@ class RuntimePreset(Model):
     startup: Probe | None = None
     """For slow loads: until it succeeds once, the other probes rest."""
     readiness: Probe | None = None
+    """Whether a pod gets requests."""
     liveness: Probe | None = None
+    """Whether a container is restarted."""
     series: RequestSeries | None = None
     """What it counts; absent: metrics must be named as `ratio` or `query`."""
     env: dict[str, str] = Field(default_factory=dict)
     """Environment that it needs."""
     metrics: tuple[Metric, ...] = ()
-    """What is judged when a ModelDeployment names no metrics."""
+    """What is judged when a ModelDeployment names no metrics; as in its `spec.analysis.metrics`."""
 
 
 class PodSecurity(Model):
     """What pod templates may ask for beyond the allow-list."""
 
     allow_host_network: bool = False
+    """`hostNetwork`."""
     allow_host_namespaces: bool = False
+    """`hostPID` and `hostIPC`."""
     allow_host_path: bool = False
+    """Volumes of type `hostPath`."""
     allow_privileged: bool = False
+    """Privileged containers and capabilities beyond the list."""
     default_security_context: bool = True
     """Give pods that name none a restricted security context where it cannot hurt (seccomp RuntimeDefault, no privilege escalation)."""
 
@@ -135,30 +151,41 @@ class Leadership(Model):
     """The Lease by which one operator leads."""
 
     enabled: bool = True
+    """Off only for a single process, such as in tests."""
     name: str = "modelrollout"
+    """Name of the Lease."""
     namespace: str | None = None
     """Default: the namespace of the pod."""
     duration: Duration = Duration("15s")
+    """A leader that has not renewed for so long has lost it."""
     renew_deadline: Duration = Duration("10s")
+    """A leader that could not renew for so long ends itself."""
     retry_period: Duration = Duration("2s")
+    """Between two tries."""
 
 
 class Logging(Model):
     """How the operator logs."""
 
     format: Annotated[str, Field(pattern="^(json|text|auto)$")] = "auto"
+    """json, text, or auto: text on a terminal, else json."""
     level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    """debug, info, warning or error."""
 
 
 class Settings(Model):
     """All settings of the operator. File (YAML), then environment, then flags; the later wins."""
 
     providers: tuple[Provider, ...] = ()
+    """Where metrics are asked."""
     runtimes: tuple[RuntimePreset, ...] = ()
     """Presets beside the built-in ones; one of the same name replaces it."""
     pod_security: PodSecurity = PodSecurity()
+    """What pod templates may ask for."""
     leadership: Leadership = Leadership()
+    """Who leads, where several processes run."""
     logging: Logging = Logging()
+    """How it logs."""
     namespaces: tuple[str, ...] = ()
     """Watch these only; empty: all."""
     selector: str | None = None

@@ -136,14 +136,18 @@ class Approval(StatusModel):
     """Who let a step end."""
 
     by: Word
+    """Who."""
     at: Timestamp
+    """When."""
 
 
 class Problem(StatusModel):
     """What stands in the way."""
 
     reason: Word
+    """One CamelCase word."""
     message: Text
+    """One sentence."""
 
 
 class RolloutStatus(StatusModel):
@@ -202,6 +206,7 @@ class MetricStatus(StatusModel):
     """What a metric has seen and says."""
 
     name: Word
+    """As in the spec or the preset."""
     verdict: Verdict = Verdict.CONTINUE
     reason: Word | None = None
     """One CamelCase word."""
@@ -239,33 +244,49 @@ class Rejection(StatusModel):
     """A revision that was taken back. It stays so until it is retried."""
 
     revision: Word
+    """The revision."""
     version: Word
+    """Its version."""
     attempt: int = 0
     """The `spec.rollout.attempt` that was in force: a higher one revives it."""
     at: Timestamp
+    """When it was taken back."""
     reason: Word
+    """One CamelCase word."""
     message: Text
+    """Why, in a sentence."""
 
 
 class TimelineEntry(StatusModel):
     """One weight that was set."""
 
     at: Timestamp
+    """When it was recorded."""
     revision: Word
+    """Whose weight."""
     weight: Weight
+    """The weight."""
     reason: Word
+    """One CamelCase word."""
 
 
 class HistoryEntry(StatusModel):
     """One rollout that has ended."""
 
     revision: Word
+    """The revision."""
     version: Word
+    """Its version."""
     outcome: Outcome
+    """How it ended."""
     started_at: Timestamp
+    """When it was recorded as candidate."""
     ended_at: Timestamp
+    """When it ended."""
     reason: Word = ""
+    """One CamelCase word."""
     message: Text = ""
+    """Why, in a sentence."""
 
 
 class CommandOutcome(Enum):
@@ -279,42 +300,64 @@ class TakenCommand(StatusModel):
     """A command that was taken, recorded in the same write as its effect."""
 
     uid: Word
+    """Of the RolloutCommand."""
     name: Word
+    """Of the RolloutCommand."""
     action: Word
+    """What was asked for."""
     by: Word = ""
+    """Who asked."""
     outcome: CommandOutcome
+    """Accepted or Refused."""
     message: Text = ""
+    """What it did, or why it was refused."""
     at: Timestamp
+    """When it was taken."""
 
 
 class Desired(StatusModel):
     """What the spec asks for."""
 
     revision: Word | None = None
+    """The revision; absent while the spec is invalid."""
     version: Word | None = None
+    """The version; absent while the spec is invalid."""
     state: DesiredState
+    """What has become of it."""
 
 
 class Summary(StatusModel):
     """Texts for the columns of `kubectl get`."""
 
     stable: Word = ""
+    """Version that carries on."""
     candidate: Word = ""
+    """Version that is being tried."""
     weight: Word = ""
+    """The candidate's share in percent."""
     step: Word = ""
+    """Such as `2/4`."""
     ready: Word = ""
+    """Such as `3/3`: of the version that carries the traffic."""
     reason: Word = ""
+    """One CamelCase word."""
 
 
 class Condition(StatusModel):
     """An ordinary Kubernetes condition."""
 
     type: Word
+    """Name of the condition."""
     status: Annotated[str, Field(pattern="^(True|False|Unknown)$", max_length=7)]
+    """True, False or Unknown."""
     reason: Annotated[str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=128)]
+    """One CamelCase word."""
     message: Annotated[str, Field(max_length=4096)] = ""
+    """One sentence."""
     observed_generation: int | None = None
+    """The generation of the spec that it speaks of."""
     last_transition_time: Timestamp
+    """When `status` last changed."""
 
 
 _BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}

@@ -1,6 +1,4 @@
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -8,6 +6,7 @@ import yaml
 from modelrollout.api import crd
 from modelrollout.api.base import Model
 from modelrollout.api.schema import structural
+from tests.unit.api.schemas import nodes, schema
 
 CRDS = Path(__file__).parents[3] / "crds"
 KUBECTL_APPLY_LIMIT = 200_000
@@ -116,19 +115,3 @@ def test_a_field_that_is_a_union_is_refused_by_name():
 def columns(resource: crd.Resource) -> list[str]:
     [version] = yaml.safe_load(crd.text(resource))["spec"]["versions"]
     return [column["name"] for column in version["additionalPrinterColumns"] if not column.get("priority")]
-
-
-def schema(resource: crd.Resource) -> dict[str, Any]:
-    [version] = yaml.safe_load(crd.text(resource))["spec"]["versions"]
-    return version["schema"]["openAPIV3Schema"]
-
-
-def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every schema within a schema, with its path (`spec.server.env[]`)."""
-    yield path, node
-    for name, inner in node.get("properties", {}).items():
-        yield from nodes(inner, f"{path}.{name}".lstrip("."))
-    if "items" in node:
-        yield from nodes(node["items"], f"{path}[]")
-    if isinstance(node.get("additionalProperties"), dict):
-        yield from nodes(node["additionalProperties"], f"{path}.*")
