@@ -1,0 +1,77 @@
+"""A life for each test: a namespace, an operator process, a gateway that moves nothing, and an observer of everything.
+
+After a test that passed, the laws of `tests.harness.laws` are held against all that was seen.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.kubectl import fresh_namespace
+from tests.harness import laws
+from tests.harness.apiserver import ApiServer
+from tests.harness.background import Background
+from tests.harness.gateway import Gateway
+from tests.harness.life import Life
+from tests.harness.process import Operator
+from tests.harness.watching import Observer
+
+_PASSED = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(240))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
+
+
+@pytest.fixture(scope="session")
+def background() -> Iterator[Background]:
+    found = Background()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def server(cluster, background) -> Iterator[ApiServer]:
+    found = ApiServer(background, Path(cluster.kubectl.environment["KUBECONFIG"]))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def settings() -> dict:
+    """The operator's settings over the quick ones; a test module may have its own."""
+    return {}
+
+
+@pytest.fixture
+def life(request, cluster, server, tmp_path, settings) -> Iterator[Life]:
+    with fresh_namespace(cluster.kubectl, "life") as kubectl:
+        observer = Observer(server, kubectl.namespace)
+        gateway = Gateway(server, observer, kubectl.namespace)
+        kubeconfig = Path(kubectl.environment["KUBECONFIG"])
+        operator = Operator(tmp_path, kubeconfig, kubectl.namespace, settings)
+        life = Life(kubectl, server.of(kubectl.namespace), observer, gateway, operator)
+        try:
+            yield life
+            if request.node.stash.get(_PASSED, False):
+                laws.judge(life)
+        finally:
+            if operator.running:
+                operator.kill()
+            gateway.close()
+            observer.close()
+            if not request.node.stash.get(_PASSED, False) and operator.log.exists():
+                tail = "\n".join(operator.log.read_text().splitlines()[-40:])
+                request.node.add_report_section("call", "operator", tail)

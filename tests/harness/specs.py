@@ -1,0 +1,57 @@
+"""ModelDeployments for lives: short to write in a test, and in control of when a step ends."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+GATEWAY = {"gateway": {"parentRefs": [{"name": "public"}]}}
+APPROVED = [
+    {"name": "tenth", "weight": 10, "advance": "Approval"},
+    {"name": "half", "weight": 50, "advance": "Approval"},
+]
+"""Steps that end only when a test says so."""
+SWIFT = [{"name": "tenth", "weight": 10, "hold": "1s"}, {"name": "half", "weight": 50, "hold": "1s"}]
+"""Steps that end by themselves, soon."""
+
+
+def image(version: str) -> str:
+    return f"registry.example.com/fraud:{version}"
+
+
+def model(
+    version: str = "1",
+    *,
+    name: str = "fraud",
+    steps: list[Json] | None = None,
+    env: dict[str, str] | None = None,
+    server: Json | None = None,
+    rollout: Json | None = None,
+    **fields: Any,
+) -> Json:
+    """A ModelDeployment of two pods behind a gateway, unjudged. `fields` go over the spec; None takes one away."""
+    spec: Json = {
+        "server": {"runtime": "FastAPI", "image": image(version)} | (server or {}),
+        "replicas": 2,
+        "traffic": GATEWAY,
+        "rollout": {"steps": APPROVED if steps is None else steps} | (rollout or {}),
+        "analysis": {"mode": "None"},
+    }
+    if env:
+        spec["server"]["env"] = [{"name": key, "value": text} for key, text in env.items()]
+    spec |= fields
+    return {
+        "apiVersion": "modelrollout.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name},
+        "spec": {key: value for key, value in spec.items() if value is not None},
+    }
+
+
+def slow(delay: str) -> dict[str, str]:
+    """Environment of a version whose pods take so long to become ready."""
+    return {"KWOK_READY_DELAY": delay}
+
+
+def behaving(behavior: str) -> dict[str, str]:
+    """Environment of a version whose pods are `never-ready`, `crash-loop` or `image-pull-error`."""
+    return {"KWOK_BEHAVIOR": behavior}
