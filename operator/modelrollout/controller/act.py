@@ -27,6 +27,7 @@ from modelrollout.kube.kinds import (
     Kind,
     Ref,
 )
+from modelrollout.kube.projection import desired_digest
 from modelrollout.rollout.capacity import need
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
@@ -40,7 +41,7 @@ from modelrollout.workload.records import RevisionRecord
 
 from .children import Children
 from .fields import plan_fields
-from .kinds import ServedKinds
+from .kinds import Remembered, ServedKinds
 from .views import DeploymentView, seen
 
 Json = Mapping[str, Any]
@@ -59,7 +60,8 @@ class Pass:
     plan: Plan
     children: Children
     problems: list[Problem] = field(default_factory=list)
-    wrote: bool = False
+    drifts: list[str] = field(default_factory=list)
+    """Values of ours that somebody else had changed and that were put back, in words."""
 
     def records(self) -> Iterator[tuple[RevisionStatus, RevisionRecord]]:
         """The recorded revisions whose record can be read."""
@@ -80,6 +82,8 @@ class Actor:
     applier: Applier
     store: Store
     served: ServedKinds
+    wanted: Remembered = field(default_factory=Remembered)
+    """By uid, the digest that an object was last made to have: what differs from it now was changed by somebody else."""
 
     async def act(self, work: Pass) -> None:
         """One pass. Raises `Moved` to have it decided again, and `ApiError` for what passes by itself."""
@@ -188,7 +192,6 @@ class Actor:
             except Conflict:
                 await self._refresh(ref)
                 raise Moved(f"{ref} changed before it was deleted") from None
-            work.wrote = True
 
     async def _ensure(self, work: Pass, manifest: dict[str, Any]) -> None:
         kind = KINDS[manifest["apiVersion"], manifest["kind"]]
@@ -207,10 +210,14 @@ class Actor:
         if isinstance(outcome, Foreign):
             text = f"{kind} {name} exists and is not ours ({outcome.who}); it was left alone. Delete or rename it, or use another name."
             work.problems.append(Problem(Reason.FOREIGN_OBJECT, text))
-        elif isinstance(outcome, Applied):
-            work.wrote = work.wrote or outcome.written
+            return
+        if isinstance(outcome, Applied):
             if kind is not POD_MONITOR:
                 self.store.took(kind.kind, outcome.raw)
+            if outcome.written and entry is not None and self.wanted.get(entry.uid) == desired_digest(manifest):
+                work.drifts.append(f"{kind} {name} was changed ({entry.view.others or 'by whom is not known'})")
+        uid = outcome.raw["metadata"]["uid"] if isinstance(outcome, Applied) else entry.uid if entry else ""
+        self.wanted[uid] = desired_digest(manifest)
 
     async def _refresh(self, ref: Ref) -> bool:
         """Read an object afresh into the Store; tells whether that changed its view."""

@@ -1,4 +1,4 @@
-"""Which optional kinds this cluster serves, asked once in a while; and which unwatched objects were written already."""
+"""Small memories of the acting side: which optional kinds this cluster serves, and what was written last."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ ASK_AGAIN = 60.0
 _REMEMBERED = 20_000
 
 
+class Remembered(OrderedDict[str, str]):
+    """A bounded map; what was set longest ago goes first."""
+
+    def __setitem__(self, key: str, value: str) -> None:
+        super().__setitem__(key, value)
+        self.move_to_end(key)
+        if len(self) > _REMEMBERED:
+            self.popitem(last=False)
+
+
 @dataclass(slots=True)
 class ServedKinds:
     """Optional kinds: HTTPRoute, PodMonitor."""
@@ -24,7 +34,7 @@ class ServedKinds:
     api: KubeApi
     clock: Clock
     _answers: dict[str, tuple[bool, float]] = field(default_factory=dict)
-    _written: OrderedDict[tuple[str, str, str], str] = field(default_factory=OrderedDict)
+    _written: Remembered = field(default_factory=Remembered)
 
     async def has(self, kind: Kind) -> bool:
         """Whether the server knows the kind. Raises `ApiError`."""
@@ -37,10 +47,8 @@ class ServedKinds:
     def news(self, manifest: Mapping[str, Any]) -> bool:
         """Whether this process has not handed out this manifest of an unwatched object before; remembers that it has."""
         metadata = manifest["metadata"]
-        key, digest = (manifest["kind"], metadata["namespace"], metadata["name"]), desired_digest(manifest)
+        key, digest = f"{manifest['kind']} {metadata['namespace']}/{metadata['name']}", desired_digest(manifest)
         if self._written.get(key) == digest:
             return False
         self._written[key] = digest
-        if len(self._written) > _REMEMBERED:
-            self._written.popitem(last=False)
         return True

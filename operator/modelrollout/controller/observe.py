@@ -145,6 +145,7 @@ def _facts(revision: str, look: _Look) -> RevisionFacts:
         record=record,
         order=view.created,
         version=view.version,
+        additions=view.additions,
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
+from modelrollout.api.reasons import Reason
 from modelrollout.api.settings import Settings
 from modelrollout.kube.api import KubeApi
 from modelrollout.kube.apply import Applier
@@ -24,7 +25,7 @@ from modelrollout.metrics.subscription import MetricsSource
 from modelrollout.rollout.book import weights
 from modelrollout.rollout.decide import decide
 from modelrollout.rollout.revision import child_name
-from modelrollout.rollout.situation import Decision, Problem, Situation
+from modelrollout.rollout.situation import Decision, EventNote, Problem, Situation
 from modelrollout.runtime.budget import Budget
 from modelrollout.runtime.clock import Clock
 from modelrollout.runtime.queue import Key, Queue
@@ -129,6 +130,7 @@ class Controller:
             work = Pass(Owner(*key, entry.uid), decision.status, situation.plan, now_there)
             work.problems += [refused] if refused is not None else []
             memory.problems = await self._act(work)
+            self._tell_of_drift(work)
         self._measure(key, decision, situation, memory)
         self.queue.wake_at(key, decision.wake_at)
         if memory.problems:
@@ -190,11 +192,19 @@ class Controller:
             raise Moved(f"{ref} is gone") from None
         self.store.took(MODEL_DEPLOYMENT.kind, raw)
         memory.saved_at = self.clock.monotonic()
-        about = Regarding(MODEL_DEPLOYMENT.api_version, MODEL_DEPLOYMENT.kind, *key, entry.uid)
         for note in decision.events:
-            log.info("%s: %s", note.reason, note.message)
-            self.events.record(about, "Warning" if note.warning else "Normal", note.reason, note.reason, note.message)
+            self._tell(owner, note)
         return problem
+
+    def _tell(self, owner: Owner, note: EventNote) -> None:
+        log.info("%s: %s", note.reason, note.message)
+        about = Regarding(MODEL_DEPLOYMENT.api_version, MODEL_DEPLOYMENT.kind, owner.namespace, owner.name, owner.uid)
+        self.events.record(about, "Warning" if note.warning else "Normal", note.reason, note.reason, note.message)
+
+    def _tell_of_drift(self, work: Pass) -> None:
+        for drift in work.drifts:
+            text = f"{drift}; it was put back. Change the ModelDeployment instead."
+            self._tell(work.owner, EventNote(Reason.DRIFT_CORRECTED, text, warning=True))
 
     def _worth_writing(self, entry: Entry[ResourceView], memory: Memory, decision: Decision) -> bool:
         if not decision.checkpoint:

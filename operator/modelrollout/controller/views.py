@@ -27,7 +27,7 @@ from modelrollout.kube.kinds import (
     ROLLOUT_COMMAND,
     SERVICE,
 )
-from modelrollout.kube.projection import observed_digest, owned_fields
+from modelrollout.kube.projection import intruders, observed_digest, owned_fields
 from modelrollout.runtime.store import Entry, Watched, owner_by_name
 from modelrollout.traffic import gateway_api
 from modelrollout.traffic.base import RouteView
@@ -56,6 +56,8 @@ class ChildView:
 
     digest: str
     controller: str
+    others: str = ""
+    """Who else owns fields of its spec, as `manager: field, field`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class DeploymentView(ChildView):
     ready: int = 0
     created: float = 0.0
     trouble: str = ""
+    additions: str = ""
+    """What others added to the pod template, and who."""
     owns_replicas: bool = True
     """We applied `replicas` last; an autoscaler that changes it takes it over."""
 
@@ -170,6 +174,8 @@ def _deployment(raw: Json) -> DeploymentView:
         ready=int(status.get("readyReplicas") or 0),
         created=_epoch(metadata.get("creationTimestamp")),
         trouble=_creation_trouble(status),
+        others=_others(raw, "spec"),
+        additions=_others(raw, "spec", "template"),
         owns_replicas="f:replicas" in ((owned_fields(raw) or {}).get("f:spec") or {}),
     )
 
@@ -182,13 +188,18 @@ def _creation_trouble(status: Json) -> str:
     return ""
 
 
+def _others(raw: Json, *path: str) -> str:
+    return "; ".join(intruders(raw, path))[:300]
+
+
 def _service(raw: Json) -> ServiceView:
     selector = (raw.get("spec") or {}).get("selector") or {}
-    return ServiceView(observed_digest(raw), controller_of(raw), str(selector.get(REVISION_LABEL, "")))
+    revision = str(selector.get(REVISION_LABEL, ""))
+    return ServiceView(observed_digest(raw), controller_of(raw), _others(raw, "spec"), revision)
 
 
 def _route(raw: Json) -> HttpRouteView:
-    return HttpRouteView(observed_digest(raw), controller_of(raw), gateway_api.observe(raw))
+    return HttpRouteView(observed_digest(raw), controller_of(raw), _others(raw, "spec"), gateway_api.observe(raw))
 
 
 def _record(raw: Json) -> RecordView:
@@ -197,7 +208,7 @@ def _record(raw: Json) -> RecordView:
         record = PlanRecord.parse(raw) if _labels(raw).get(RECORD_LABEL) == PLAN_ROLE else RevisionRecord.parse(raw)
     except RecordError:
         record = None
-    return RecordView(observed_digest(raw), controller_of(raw), record)
+    return RecordView(observed_digest(raw), controller_of(raw), record=record)
 
 
 def _command(raw: Json) -> CommandView:

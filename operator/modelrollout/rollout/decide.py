@@ -90,6 +90,6 @@ def essence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
         entry.model_copy(update={"unready": _NOTHING_COVERED if entry.unready is not None else None})
         for entry in status.revisions
     )
-    return status.model_copy(
-        update={"metrics": metrics, "step": step, "rollout": rollout, "revisions": revisions, "seen_at": None}
-    )
+    traffic = status.traffic.model_copy(update={"measured": None})
+    kept = {"metrics": metrics, "step": step, "rollout": rollout, "revisions": revisions, "traffic": traffic}
+    return status.model_copy(update=kept | {"seen_at": None})

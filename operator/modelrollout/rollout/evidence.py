@@ -14,7 +14,7 @@ from modelrollout.analysis.step import StepContext
 from modelrollout.analysis.step import gating as gating_names
 from modelrollout.analysis.window import Window
 from modelrollout.api.analysis import Metric, StepKind
-from modelrollout.api.scalars import Span, Timestamp
+from modelrollout.api.scalars import FULL_WEIGHT, Span, Timestamp
 from modelrollout.api.status import MetricStatus, ModelDeploymentStatus, RevisionStatus, StepStatus
 
 from .book import Book, change_each
@@ -114,6 +114,33 @@ def _judged(book: Book, plan_step: PlanStep, step: StepStatus) -> tuple[MetricSt
         judge(metric, known.get(metric.name), book.situation.windows.get(metric.name, ()), context)
         for metric in book.plan.metrics
     )
+
+
+MEASURABLE = 500
+"""Requests in a step from which on the measured share is held against the weight."""
+_FAR = 6.0
+"""Standard deviations: independent requests stray so far once in a billion times."""
+_MUCH = 0.3
+"""Part of the weight by which the share must differ to be worth a word."""
+
+
+def measured(metrics: Iterable[MetricStatus]) -> tuple[int, int]:
+    """Requests of the candidate and of both versions in the step, by the metric that saw most."""
+    seen = [(metric.requests, metric.requests + metric.stable_requests) for metric in metrics]
+    return max(seen, key=lambda pair: pair[1], default=(0, 0))
+
+
+def traffic_astray(book: Book) -> str | None:
+    """The candidate's measured share in words where it differs from its weight for long; else None."""
+    candidate = book.candidate
+    got, total = measured(book.status.metrics)
+    if candidate is None or total < MEASURABLE or not 0 < candidate.weight < FULL_WEIGHT:
+        return None
+    share = candidate.weight.fraction
+    spread = (total * share * (1 - share)) ** 0.5
+    if abs(got - total * share) < max(_FAR * spread, _MUCH * total * share):
+        return None
+    return f"{100 * got / total:.0f} %"
 
 
 def gating(metrics: Iterable[Metric], statuses: Iterable[MetricStatus], kind: StepKind) -> tuple[MetricStatus, ...]:

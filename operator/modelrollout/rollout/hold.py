@@ -16,7 +16,7 @@ from modelrollout.api.status import MetricStatus, Outcome, Phase, StepStatus, Ve
 
 from .book import Book
 from .capacity import candidate_pods
-from .evidence import gating
+from .evidence import gating, traffic_astray
 from .moves import Move, Wait, reject
 from .plan import PlanStep
 from .situation import EventNote
@@ -169,6 +169,9 @@ def _hold(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
             f"At {weight}: {lacking.name} needs more data before {next_text(book)}.",
             wake,
         )
+    if (astray := traffic_astray(book)) is not None:
+        message = f"At {weight}, but the candidate gets {astray} of requests; {next_text(book)} as planned. Look for callers that bypass the router."
+        return Wait(Phase.PROGRESSING, Reason.TRAFFIC_MISMATCH, message, wake)
     when = at(advance_at(step, _required(book, plan_step)) or book.now + left)
     reason = (
         Reason.ANALYSIS_PASSING

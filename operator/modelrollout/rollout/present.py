@@ -17,9 +17,11 @@ from modelrollout.api.status import (
     RevisionStatus,
     StepStatus,
     Summary,
+    TrafficStatus,
 )
 
 from .book import Book
+from .evidence import measured
 from .hold import advance_at
 from .moves import Move, Wait
 from .situation import Problem
@@ -43,6 +45,7 @@ def present(book: Book, answer: Move | Wait) -> ModelDeploymentStatus:
             "message": cut(message),
             "desired": _desired(book),
             "step": _step(book),
+            "traffic": _traffic(book),
             "summary": _summary(book, serving, reason),
             "replicas": serving.replicas if serving else 0,
             "ready_replicas": serving.ready_replicas if serving else 0,
@@ -83,6 +86,13 @@ def _step(book: Book) -> StepStatus | None:
         return step
     moment = advance_at(step, book.step.hold)
     return step.model_copy(update={"advance_at": Timestamp(moment) if moment is not None else None})
+
+
+def _traffic(book: Book) -> TrafficStatus:
+    got, total = measured(book.status.metrics)
+    share = f"{100 * got / total:.1f} %" if book.candidate and total else None
+    traffic = book.status.traffic
+    return traffic if traffic.measured == share else traffic.model_copy(update={"measured": share})
 
 
 def _summary(book: Book, serving: RevisionStatus | None, reason: Reason) -> Summary:
@@ -141,7 +151,9 @@ def _conditions(
 def _available_text(book: Book, serving: RevisionStatus | None) -> str:
     if serving is None or not serving.weight:
         return "No version has traffic."
-    return f"Version {serving.version} has {'ready pods' if book.ready(serving) else 'no ready pod'}."
+    added = book.facts(serving.revision).additions
+    foreign = f" Its pod template has additions that are not ours, which are left: {added}." if added else ""
+    return f"Version {serving.version} has {'ready pods' if book.ready(serving) else 'no ready pod'}.{foreign}"
 
 
 def _is_ready(book: Book, answer: Move | Wait, *, stalled: bool) -> bool:

@@ -40,7 +40,7 @@ class RevisionFacts:
     `ready_since`: since when this process has seen at least one ready pod without a break (None: none now);
     `full_since`: since when at least `replicas` were ready. Wall-clock seconds. `restarts`: container restarts over its live
     pods. `trouble`: why pods are not ready, in words (image pull, crash message, unschedulable).
-    `record`: its ControllerRevision can be read. `order`: creation time of the Deployment, for lost status.
+    `additions`: what others added to its pod template, and who. `record`: its ControllerRevision can be read. `order`: creation time of the Deployment, for lost status.
     """
 
     exists: bool = False
@@ -54,6 +54,7 @@ class RevisionFacts:
     record: bool = True
     order: float = 0.0
     version: str = ""
+    additions: str = ""
 
 
 @dataclass(frozen=True, slots=True)
