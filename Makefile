@@ -55,7 +55,11 @@ histories: $(STAMP) ## Many random histories of the decision core: make historie
 	MODELROLLOUT_HISTORIES=$(HISTORIES) $(RUN) -m pytest -q -n $(JOBS) tests/property
 
 generate: $(STAMP) ## Make generated files again: CRDs, reference, chart README, CLI reference
-	$(RUN) tools/generate.py
+	$(RUN) -m modelrollout.api.crd crds
+	$(RUN) -m tools.chart
+	$(RUN) -m tools.manifests
+	$(RUN) -m tools.reference
+	$(RUN) -m modelrollout.cli.reference > docs/cli.md
 
 lock: $(STAMP) ## Resolve the newest dependencies into the lock file
 	$(RUN) -m pip install --quiet uv
