@@ -180,7 +180,7 @@ class Actor:
         """Delete what belonged to revisions that status no longer knows, and what the plan no longer has."""
         if not work.status.revisions:
             return
-        wanted = _wanted(work)
+        wanted = _wanted(work) | _routed(work)
         for (kind, name), entry in work.children.named.items():
             if kind not in _REMOVABLE or (kind, name) in wanted:
                 continue
@@ -234,6 +234,14 @@ def _serves(entry: RevisionStatus) -> bool:
 
 
 _REMOVABLE: dict[str, Kind] = {kind.kind: kind for kind in (AUTOSCALER, HTTP_ROUTE, SERVICE, DEPLOYMENT)}
+
+
+def _routed(work: Pass) -> set[tuple[str, str]]:
+    """What requests are sent to right now, whatever status knows of it (a status may come back from an old backup)."""
+    route = work.children.route.view.route if work.children.route else None
+    carried = (route.weights or {}) if route else {}
+    names = [child_name(work.owner.name, revision) for revision, weight in carried.items() if weight]
+    return {(kind.kind, name) for name in names for kind in (DEPLOYMENT, SERVICE, AUTOSCALER)}
 
 
 def _wanted(work: Pass) -> set[tuple[str, str]]:

@@ -152,8 +152,12 @@ def _taken_back(book: Book, rejection: Rejection, serving: str) -> Wait:
     failed = rejection.reason == Reason.MODEL_LOAD_FAILED
     phase = Phase.FAILED if failed else Phase.ROLLED_BACK if applied else Phase.ROLLING_BACK
     verb = "failed" if failed else "was taken back"
+    reached = next(
+        (one.weight for one in reversed(book.status.timeline) if one.revision == rejection.revision and one.weight), 0
+    )
+    where = f" at {percent(reached)}" if reached and not failed else ""
     message = (
-        f"Version {rejection.version} {verb} at {exactly(rejection.at)}: {rejection.message.rstrip('.')}. Now {serving}."
+        f"Version {rejection.version} {verb} at {exactly(rejection.at)}{where}: {rejection.message.rstrip('.')}. Now {serving}."
         f" Revert the change (nothing restarts), apply a newer version, raise spec.rollout.attempt, or `kubectl modelrollout retry {name}`."
     )
     traffic = book.status.traffic
