@@ -269,6 +269,8 @@ async def run(settings: Settings, kubeconfig: str | None) -> None:
     await kopf.operator(
         registry=kopf_registry(operator),
         settings=kopf_settings(settings),
+        # Only peering would use it. Left out, kopf asks for the user's name, and a user without one cannot start.
+        identity="modelrollout",  # type: ignore[arg-type] # its NewType is not public
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
