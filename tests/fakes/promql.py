@@ -33,10 +33,20 @@ class Samples:
         times.append(at)
         values.append(value)
 
-    def select(self, name: str, fits: Callable[[dict[str, str]], bool], at: float, span: float = LOOKBACK):
-        """(labels, time, value) of each series that is alive at the time."""
+    def select(
+        self,
+        name: str,
+        fits: Callable[[dict[str, str]], bool],
+        at: float,
+        span: float = LOOKBACK,
+        *,
+        dead: bool = False,
+    ):
+        """(labels, time, value) of each series that is alive at the time, or (`dead`) was so at some time in the span."""
         for labels, (times, values) in self._series.get(name, {}).items():
             last = bisect_right(times, at) - 1
+            while dead and last >= 0 and values[last] is STALE:
+                last -= 1
             if last >= 0 and times[last] > at - span and values[last] is not STALE and fits(dict(labels)):
                 yield labels, times[last], values[last]
 
@@ -122,7 +132,7 @@ class _Parser:
         if text == "timestamp":
             return self.bracketed(lambda name, fits, _: _selector(name, fits, LOOKBACK, times=True))
         if text == "last_over_time":
-            return self.bracketed(_selector)
+            return self.bracketed(lambda name, fits, span: _selector(name, fits, span, dead=True))
         return _selector(text, self.matchers(), LOOKBACK)
 
     def aggregate(self, kind: str):
@@ -191,11 +201,11 @@ def _test(label: str, operator: str, text: str) -> Callable[[dict[str, str]], bo
     return lambda labels: (pattern.fullmatch(labels.get(label, "")) is not None) == (operator == "=~")
 
 
-def _selector(name: str, fits, span: float, *, times: bool = False):
+def _selector(name: str, fits, span: float, *, times: bool = False, dead: bool = False):
     def value(samples: Samples, at: float) -> Vector:
         return {
             (*labels, ("__name__", name)) if not times else labels: moment if times else number
-            for labels, moment, number in samples.select(name, fits, at, span)
+            for labels, moment, number in samples.select(name, fits, at, span, dead=dead)
         }
 
     return value

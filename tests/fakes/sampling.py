@@ -146,7 +146,7 @@ class World:
             for pod in self.pods.values():
                 for job in pod.jobs:
                     self.prometheus.scraper.scrape(now, self._target(pod, job), pod.exposed())
-            for pod in self._gone:
+            for pod in (pod for pod in self._gone if pod.name not in self.pods):
                 for job in pod.jobs:
                     self.prometheus.scraper.forget(now, self._target(pod, job))
             self._gone.clear()

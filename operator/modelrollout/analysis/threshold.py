@@ -131,6 +131,8 @@ class _Fold:
     awaited: Window | None = None
     reading: Reading | None = None
     """Of the last check, or of the last attempt at one."""
+    shown: Reading | None = None
+    """Of the last attempt that had numbers to show."""
 
 
 def _fold(metric: Metric, rule: _Rule, tally: _Tally, windows: Sequence[Window], context: StepContext) -> _Fold:
@@ -141,7 +143,7 @@ def _fold(metric: Metric, rule: _Rule, tally: _Tally, windows: Sequence[Window],
         awaited = window.answer is Answer.ERROR
         if window.end <= fold.tally.through or (window.start < fold.tally.through and not awaited):
             continue
-        lookback = _lookback(inside[: position + 1], rule.lookback)
+        lookback = _lookback(inside, position, rule.lookback)
         missing = next((one for one in lookback if one.answer is Answer.ERROR), None)
         if missing is not None:
             return replace(fold, awaited=missing)
@@ -151,24 +153,25 @@ def _fold(metric: Metric, rule: _Rule, tally: _Tally, windows: Sequence[Window],
             if reading.spoke:
                 result = FAILED if reading.breach else PASSED
                 tally = replace(tally, checks=(tally.checks + result)[-rule.of :])
-        fold = _Fold(tally, window, None, reading)
+        shown = reading if reading is not None and reading.candidate is not None else fold.shown
+        fold = _Fold(tally, window, None, reading, shown)
         if rule.fails(tally) and not failing:
             break
         failing = rule.fails(tally)
     return fold
 
 
-def _lookback(windows: Sequence[Window], seconds: float) -> Sequence[Window]:
+def _lookback(windows: Sequence[Window], newest: int, seconds: float) -> Sequence[Window]:
     """The windows that end with the newest and begin within the look-back, the newest at least."""
-    begin = windows[-1].end - seconds
-    first = len(windows) - 1
+    begin = windows[newest].end - seconds
+    first = newest
     while first > 0 and windows[first - 1].start >= begin:
         first -= 1
-    return windows[first:]
+    return windows[first : newest + 1]
 
 
 def _verdict(metric: Metric, rule: _Rule, fold: _Fold, before: MetricStatus, comparing: bool) -> MetricStatus:
-    tally, reading = fold.tally, fold.reading
+    tally, shown = fold.tally, fold.shown
     verdict, reason, message = _words(metric, rule, fold, comparing)
     found: dict[str, object] = {
         "verdict": verdict,
@@ -182,8 +185,8 @@ def _verdict(metric: Metric, rule: _Rule, fold: _Fold, before: MetricStatus, com
         "through": Timestamp(tally.through),
         "answered_at": None if tally.answered_at is None else Timestamp(tally.answered_at),
     }
-    if reading is not None and reading.candidate is not None:
-        found |= {"candidate": reading.candidate, "stable": reading.stable, "ratio": reading.ratio}
+    if shown is not None:
+        found |= {"candidate": shown.candidate, "stable": shown.stable, "ratio": shown.ratio}
     if fold.newest is not None and fold.newest.effective_threshold is not None:
         found["effective_threshold"] = fold.newest.effective_threshold
     return before.model_copy(update=found)
