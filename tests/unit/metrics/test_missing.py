@@ -1,0 +1,134 @@
+"""Series that ought to be there: before the first weight, and under traffic."""
+
+from dataclasses import replace
+
+from modelrollout.api.analysis import Metric
+from modelrollout.metrics.subscription import Preflight
+from tests.fakes.loop import in_loop
+from tests.fakes.sampling import CANDIDATE, ERRORS, KEY, LATENCY, STABLE, World, pod_name
+
+
+@in_loop
+async def test_an_unknown_provider_is_named_with_those_there_are():
+    one = World()
+    one.subscribe(provider="prod")
+    async with one.running():
+        await one.live(30)
+        problem = one.sampler.problem(KEY)
+        assert problem.reason == "NoMetricsProvider"
+        assert 'no metrics provider "prod" is set up ("default")' in problem.message
+        assert one.windows()[0].answer == "Error"
+        assert not one.prometheus.queries
+        assert one.sampler.preflight(KEY) == Preflight(ready=False, problem=problem)
+
+
+@in_loop
+async def test_a_metric_that_cannot_be_asked_is_a_problem_and_the_others_go_on():
+    one = World()
+    one.add(CANDIDATE)
+    one.add(STABLE)
+    router = Metric.model_validate({"name": "router", "errorRate": {"source": "Router"}, "limit": "1%"})
+    one.subscribe(metrics=(ERRORS, router))
+    async with one.running():
+        await one.live(21)
+        assert one.sampler.problem(KEY).reason == "InvalidSpec"
+        assert "spec.analysis.metrics[router].errorRate.source" in one.sampler.problem(KEY).message
+        assert [w.answer for w in one.windows()] == ["Counts"]
+        assert [w.answer for w in one.windows("router")] == ["Error"]
+
+
+@in_loop
+async def test_a_candidate_without_series_under_traffic_is_missing_after_four_windows():
+    one = World()
+    one.add(CANDIDATE)
+    stable = one.add(STABLE)
+    one.traffic = lambda: stable.serve(3)
+    one.subscribe(share=0.25)
+    async with one.running():
+        # 45 requests of stable a window make 15 of the candidate: expected after the first, missing after four more.
+        await one.live(15 * 4 + 6)
+        assert one.sampler.problem(KEY) is None
+        await one.live(15)
+        problem = one.sampler.problem(KEY)
+        assert problem.reason == "MetricsMissing"
+        assert 'http_requests_total{handler!~"/health|/metrics",namespace="ml",pod=~"(fraud-2-' in problem.message
+        assert "spec.analysis.mode: None" in problem.message
+        one.pods[pod_name(CANDIDATE)].serve(1)
+        await one.live(15)
+        assert one.sampler.problem(KEY) is None
+
+
+@in_loop
+async def test_a_small_share_of_little_traffic_is_given_time():
+    one = World()
+    one.add(CANDIDATE)
+    stable = one.add(STABLE)
+    one.traffic = lambda: stable.serve(1)
+    one.subscribe(share=0.01)
+    async with one.running():
+        await one.live(600)
+        assert one.sampler.problem(KEY) is None
+
+
+@in_loop
+async def test_pods_that_nobody_scrapes_are_missing_and_those_that_fail_to_be_scraped_are_not():
+    one = World()
+    stable = one.add(STABLE)
+    one.traffic = lambda: stable.serve(1)
+    counts = dict.fromkeys([pod_name(CANDIDATE), pod_name(STABLE)], one.clock.now())
+    one.subscribe(share=0.5, counts_from=counts)
+    async with one.running():
+        await one.live(15 * 4 + 6)
+        assert "Prometheus has no target for the candidate's pods" in one.sampler.problem(KEY).message
+    one = World()
+    one.add(CANDIDATE).up = False
+    one.add(STABLE)
+    one.subscribe(share=0.5)
+    async with one.running():
+        await one.live(15 * 8)
+        assert one.sampler.problem(KEY) is None
+        assert {w.answer for w in one.windows()} == {"NoData"}
+
+
+@in_loop
+async def test_preflight_wants_a_target_that_is_up_and_the_metric_of_either_version():
+    one = World()
+    candidate = one.add(CANDIDATE)
+    stable = one.add(STABLE)
+    candidate.up = False
+    one.subscribe(metrics=(ERRORS, LATENCY))
+    async with one.running():
+        await one.live(21)
+        assert one.sampler.preflight(KEY) == Preflight(ready=False)
+        await one.live(60)
+        assert "finds no target that is up" in one.sampler.preflight(KEY).problem.message
+        candidate.up = True
+        await one.live(15)
+        problem = one.sampler.preflight(KEY).problem
+        assert problem.reason == "MetricsMissing"
+        assert "finds nothing, neither for stable nor for the candidate" in problem.message
+        stable.serve(1)
+        await one.live(15)
+        assert one.sampler.preflight(KEY) == Preflight(ready=True)
+
+
+@in_loop
+async def test_an_unsubscribed_rollout_leaves_nothing_behind():
+    one = World()
+    one.add(CANDIDATE)
+    one.add(STABLE)
+    subscription = one.subscribe(metrics=(ERRORS, LATENCY))
+    async with one.running():
+        await one.live(21)
+        other = replace(subscription, key=("ml", "other"))
+        one.sampler.subscribe(other.key, other)
+        one.sampler.unsubscribe(KEY)
+        one.sampler.unsubscribe(("ml", "never"))
+        await one.live(15)
+        assert one.sampler.windows(KEY) == {}
+        assert one.windows(key=other.key)
+        one.sampler.unsubscribe(other.key)
+        sent = len(one.prometheus.queries)
+        await one.live(60)
+        assert len(one.prometheus.queries) == sent
+        assert not one.sampler._grids
