@@ -15,7 +15,7 @@ import os
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -223,13 +223,20 @@ def kopf_registry(operator: Operator) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=registry)
     def login(**arguments: Any) -> Any:
-        if operator.kubeconfig is None:
-            return kopf.login_with_service_account(**arguments)
-        return kopf.login_with_kubeconfig(**arguments)
+        if operator.kubeconfig is not None:
+            return kopf.login_with_kubeconfig(**arguments)
+        found = kopf.login_with_service_account(**arguments)
+        return found and replace(found, server=_server_of_this_pod())
 
     for kind, _ in WATCHED:
         _watch(registry, operator, kind)
     return registry
+
+
+def _server_of_this_pod() -> str:
+    """The API server's address as every container is told it. kopf asks DNS, which may be down or not there at all."""
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
 def _watch(registry: kopf.OperatorRegistry, operator: Operator, kind: Kind) -> None:
