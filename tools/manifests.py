@@ -1,4 +1,4 @@
-"""Writes the kustomize install from the chart: `python -m tools.manifests --helm PROGRAM [--check]`.
+"""Writes the kustomize install from the chart: `python -m tools.manifests [--helm PROGRAM] [--check]`.
 
 One source, two ways to install. What the chart makes of its default values is split into the CRDs, the settings (the file that
 people replace) and the rest; marks that only Helm understands are left out.
@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from modelrollout.api import crd
+from tests.cluster.build import programs
+from tests.cluster.progress import Steps
 from tools.chart import CHART, ROOT
 
 INSTALL = ROOT / "manifests" / "install"
@@ -58,9 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the files, or with `--check` say which differ; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.manifests", description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    parser.add_argument("--helm", type=Path, default=Path("helm"), help="the helm program")
+    parser.add_argument(
+        "--helm", type=Path, help="the helm program; default: that of the test clusters, built if need be"
+    )
     options = parser.parse_args(arguments)
-    return crd.synchronise(INSTALL, files(options.helm), check=options.check)
+    helm = options.helm or programs.helm().provide(Steps()) / "bin" / "helm"
+    return crd.synchronise(INSTALL, files(helm), check=options.check)
 
 
 if __name__ == "__main__":
