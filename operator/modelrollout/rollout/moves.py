@@ -71,6 +71,8 @@ def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
     full = full or plan.replicas
     first = FULL_WEIGHT if mode is Mode.DIRECT else plan.steps[0].weight
     pods = full if mode is Mode.DIRECT else candidate_pods(plan, full, first)
+    if (before := book.entry(target.revision)) is not None and not book.drained:
+        pods = max(pods, before.replicas)  # it may still be getting the requests of the weight that it had
     entry = RevisionStatus(
         revision=target.revision,
         version=target.version,
@@ -284,7 +286,8 @@ def recorded_pods(book: Book) -> dict[str, int]:
     else:
         now = book.pods_needed
         later = candidate_pods(plan, full, book.next_step.weight) if book.next_step else now
-        pods[candidate.revision] = min(max(candidate.replicas, now), max(now, later))
+        most = max(now, later) if book.drained else max(now, later, candidate.replicas)
+        pods[candidate.revision] = min(max(candidate.replicas, now), most)
     if stable is not None:
         kept = stable_pods(plan, full, 0 if book.direct else candidate.weight)
         caught_up = book.ready(candidate) >= pods[candidate.revision]

@@ -50,6 +50,13 @@ Rule = Callable[[Book], Move | Wait | None]
 
 RESTARTS_THAT_FAIL = 3
 
+_OUTCOMES: dict[str, Outcome] = {
+    Reason.ABORTED: Outcome.ABORTED,
+    Reason.CANDIDATE_UNSTABLE: Outcome.FAILED,
+    Reason.MODEL_LOAD_FAILED: Outcome.FAILED,
+}
+"""How a rollout ended whose candidate was taken back for this reason; for any other it was rolled back."""
+
 
 def deletion_changes_nothing(book: Book) -> Wait | None:
     """Children go by owner references; a resource that is being deleted gets no more decisions."""
@@ -90,8 +97,16 @@ def lost_status_is_read_from_the_cluster(book: Book) -> Move | None:
 
 
 def abort_goes_first(book: Book) -> Move | None:
-    """An untaken Abort goes before all other commands and all evidence."""
-    return next((take(book, command) for command in untaken(book) if command.action is Action.ABORT), None)
+    """An untaken Abort goes before all other commands and all evidence; one that does not fit waits for its turn."""
+    candidate = book.candidate
+    if candidate is None or book.stable is None or book.rejection(candidate.revision) is not None:
+        return None
+    fitting = (
+        command
+        for command in untaken(book)
+        if command.action is Action.ABORT and command.revision == candidate.revision
+    )
+    return next((take(book, command) for command in fitting), None)
 
 
 def _judgeable(book: Book) -> bool:
@@ -157,7 +172,7 @@ def rejected_candidate_returns(book: Book) -> Move | Wait | None:
     if must_keep_weight(book):
         message = f"Version {candidate.version} was taken back ({rejection.message}), but stable has no ready pod; traffic follows as soon as it has one."
         return Wait(Phase.ROLLING_BACK, Reason.STABLE_UNAVAILABLE, message, stalled=True)
-    outcome = Outcome.ABORTED if rejection.reason == Reason.ABORTED else Outcome.ROLLED_BACK
+    outcome = _OUTCOMES.get(rejection.reason, Outcome.ROLLED_BACK)
     return leave(book, Ending(outcome, rejection.reason, rejection.message))
 
 
