@@ -1,9 +1,9 @@
-"""The health check for Argo CD, run as Argo CD runs it: Lua, with the object as `obj`."""
+"""The health check for Argo CD, in the version of Lua that Argo CD speaks (5.1), with the object as `obj`."""
 
 from typing import Any
 
 import pytest
-from lupa.lua53 import LuaRuntime
+from lupa.lua51 import LuaRuntime
 
 from tools.chart import ROOT
 
