@@ -49,7 +49,7 @@ def up(screen: Screen, asked: str | None) -> None:
         story.first_version()
         story.good_version()
         story.bad_version(3, "20 % errors", "errors")
-        story.bad_version(4, "0.8 s slow", "latency")
+        story.bad_version(4, "2 s slow", "latency")
     finally:
         traffic.stop()
     _farewell(screen, stage, time.monotonic() - began)

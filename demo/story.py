@@ -76,7 +76,7 @@ class Story:
         """Apply a version and follow it until the block ends, then tell the Events that came meanwhile."""
         manifest, line, known = self._manifest(number), self.screen.line, {_uid(event) for event in self._events()}
         with self.screen.act(title, expected=expected, live=self.traffic.now):
-            act = Act(self.traffic)
+            act = Act(self.traffic, str(number))
             line(f"$ kubectl apply -f {_short(manifest)}")
             act.generation = self.kube.apply(manifest)["metadata"]["generation"]
             line("$ kubectl get modeldeployments --watch")
@@ -134,20 +134,24 @@ class Story:
 class Act:
     """One version from its apply on: how long, what users met, and its object as it is now."""
 
-    def __init__(self, traffic: Traffic) -> None:
-        self.sight = Sight()
+    def __init__(self, traffic: Traffic, version: str) -> None:
+        self.sight, self._version = Sight(), version
         self.generation = 0
         self._traffic, self._before, self._began = traffic, traffic.so_far(), time.monotonic()
         self._ended, self._met = self._began, Tally()
 
     def until(self, condition: Callable[[Json], bool], what: str, seconds: float) -> Json:
-        """Wait for what this apply has led to; the act counts until here."""
+        """Wait for what this apply has led to; the act counts until here. Raises NotAsPromisedError, at once if it ended."""
 
         def current(found: Json) -> bool:
             status = found.get("status") or {}
-            return status.get("observedGeneration", 0) >= self.generation and condition(found)
+            if status.get("observedGeneration", 0) < self.generation:
+                return False
+            return condition(found) or _ended(found, self._version)
 
         found = self.sight.until(current, what, seconds)
+        if not condition(found):
+            raise NotAsPromisedError(f"expected that {what}. Its status says: {found['status']['message']}")
         self._ended, self._met = time.monotonic(), self._traffic.so_far() - self._before
         return found
 
