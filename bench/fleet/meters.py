@@ -107,6 +107,11 @@ class Stretch:
         found = _difference(self.last.served, self.first.served)
         return {key: count for key, count in found.items() if key[1] in OURS and key[0] not in ("WATCH", "WATCHLIST")}
 
+    def count(self, name: str) -> int:
+        """How many measurements the histogram has taken."""
+        infinity = float("inf")
+        return int(self.last.histograms[name].get(infinity, 0) - self.first.histograms[name].get(infinity, 0))
+
     def quantile(self, name: str, share: float) -> float | None:
         """The bound of the histogram below which so many of the measurements lie; None without any."""
         before = self.first.histograms[name]

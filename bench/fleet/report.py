@@ -47,6 +47,7 @@ ROWS: tuple[tuple[str, Cell], ...] = (
         "CPU per rollout and window",
         lambda one: f"{1000 * one.steady.cpu / _points(one) / one.rollouts:.2f} ms",
     ),
+    ("looks at a rollout per window", lambda one: f"{one.steady.looks / _points(one) / one.rollouts:.2f}"),
     ("resident memory", lambda one: f"{one.steady.memory:.0f} MiB"),
     ("API writes per rollout and minute", lambda one: _per_rollout_minute(one.steady.writes, one, one.steady)),
     ("API reads, in all", lambda one: f"{one.steady.reads}"),

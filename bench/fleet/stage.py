@@ -113,13 +113,16 @@ class Stage:
         """Wait until the condition holds for every resource; returns how long that took."""
         began = told = time.monotonic()
         while (there := self.count(condition)) < self.workload.rollouts:
+            if (lost := self.count(taken_back)) > 0:
+                raise NotInTimeError(f"{what}: {lost} healthy versions were taken back. {self._words(taken_back)}")
             now = time.monotonic()
             if now - told >= EVERY:
                 told = now
                 say(f"  {what}: {there} of {self.workload.rollouts} after {now - began:.0f} s")
             if now - began > seconds:
+                behind = self._words(lambda raw: not condition(raw))
                 raise NotInTimeError(
-                    f"{what}: only {there} of {self.workload.rollouts} after {seconds:.0f} s. {self._lag(condition)}"
+                    f"{what}: only {there} of {self.workload.rollouts} after {seconds:.0f} s. {behind}"
                 )
             time.sleep(0.2)
         return time.monotonic() - began
@@ -131,10 +134,10 @@ class Stage:
     def count(self, condition: Condition) -> int:
         return sum(1 for raw in self.resources() if raw.get("status") and condition(raw))
 
-    def _lag(self, condition: Condition) -> str:
-        behind = [raw for raw in self.resources() if not (raw.get("status") and condition(raw))]
-        words = [f"{raw['metadata']['name']}: {(raw.get('status') or {}).get('message')}" for raw in behind[:3]]
-        return "; ".join(words)
+    def _words(self, condition: Condition) -> str:
+        """What the first few say."""
+        found = [raw for raw in self.resources() if raw.get("status") and condition(raw)]
+        return "; ".join(f"{raw['metadata']['name']}: {raw['status'].get('message')}" for raw in found[:3])
 
     def fingerprint(self) -> dict[tuple[str, str, str], str]:
         """The resourceVersion of every resource and route: equal fingerprints, no write."""
@@ -170,6 +173,11 @@ def healthy(version: str) -> Condition:
         )
 
     return holds
+
+
+def taken_back(raw: Json) -> bool:
+    """No version of a fleet is bad."""
+    return raw["status"].get("phase") in ("RolledBack", "Failed")
 
 
 def in_step(name: str) -> Condition:

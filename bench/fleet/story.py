@@ -34,6 +34,8 @@ class Phase:
     work_p50: float | None
     work_p99: float | None
     lag_p99: float | None
+    looks: int
+    """How often a rollout was observed and decided."""
     load: float
     """Load average of the machine over the last minute at the end."""
 
@@ -165,6 +167,7 @@ def _costs(before: Reading, after: Reading) -> Phase:
         work_p50=stretch.quantile("work", 0.5),
         work_p99=stretch.quantile("work", 0.99),
         lag_p99=stretch.quantile("lag", 0.99),
+        looks=stretch.count("work"),
         load=os.getloadavg()[0],
     )
 
