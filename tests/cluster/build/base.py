@@ -20,7 +20,14 @@ BASE_REPOSITORY = "localhost/modelrollout-base"
 INCLUDE = ("ca-certificates", "python3", "python3-pip", "python3-venv")
 PATH_VARIABLE = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Never read in a container, half of the size.
-NEEDLESS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt/lists")
+NEEDLESS = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/info",
+    "var/cache/apt",
+    "var/lib/apt/lists",
+)
 
 
 def pause() -> Artifact:
@@ -48,7 +55,11 @@ def base(site: str, release: str) -> Artifact:
     def make(folder: Path, log: Path) -> None:
         root = folder / "root"
         options = ["--variant=minbase", f"--include={','.join(INCLUDE)}", f"--arch={architecture()}"]
-        run(["debootstrap", *options, release, root, site], log=log, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        run(
+            ["debootstrap", *options, release, root, site],
+            log=log,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        )
         _like_the_official_image(root)
         version = "import sys; print('%d.%d' % sys.version_info[:2])"
         (folder / "python").write_text(run(["chroot", root, "/usr/bin/python3", "-c", version]).strip())
@@ -56,7 +67,9 @@ def base(site: str, release: str) -> Artifact:
         pack(root, f"{BASE_REPOSITORY}:{release}", config, folder / "image.tar", log)
         remove_tree(root)
 
-    return Artifact(f"base-{release}", f"the base image ({release})", inputs, ("image.tar", "python"), make, expected=90)
+    return Artifact(
+        f"base-{release}", f"the base image ({release})", inputs, ("image.tar", "python"), make, expected=90
+    )
 
 
 def host_release() -> tuple[str, str]:

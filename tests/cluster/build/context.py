@@ -24,10 +24,9 @@ class Rule:
     @property
     def pattern(self) -> re.Pattern[str]:
         """Matches a relative path that the line names itself (not what is below it)."""
-        pieces = []
-        for piece in re.split(r"(\*\*/|\*\*|\*|\?)", self.text):
-            pieces.append({"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(piece, re.escape(piece)))
-        return re.compile("".join(pieces))
+        meant = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+        pieces = re.split(r"(\*\*/|\*\*|\*|\?)", self.text)
+        return re.compile("".join(meant.get(piece, re.escape(piece)) for piece in pieces))
 
     def names(self, path: str) -> bool:
         """Whether the line names this path or a folder that it lies in."""
@@ -79,7 +78,7 @@ def digest(context: Path, folders: Mapping[str, Path], also: Sequence[str] = ())
     total = hashlib.sha256()
     for name, source in _all_files(context, folders, also):
         total.update(f"{name}\0{source.lstat().st_mode & 0o111:o}\0".encode())
-        total.update(os.readlink(source).encode() if source.is_symlink() else _content(source))
+        total.update(str(source.readlink()).encode() if source.is_symlink() else _content(source))
     return total.hexdigest()
 
 

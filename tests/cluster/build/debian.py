@@ -22,7 +22,7 @@ def missing(packages: Mapping[str, str]) -> list[str]:
 
 
 def _present(file: str) -> bool:
-    return Path(file).exists() or ("/bin/" in file or "/sbin/" in file) and shutil.which(Path(file).name) is not None
+    return Path(file).exists() or (("/bin/" in file or "/sbin/" in file) and shutil.which(Path(file).name) is not None)
 
 
 def ensure(packages: Mapping[str, str], steps: Steps) -> None:
