@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from modelrollout.api.settings import Provider, TargetLabels
 
 from . import promql, tables
-from .batches import OTHER_PARAMETERS, Breadth, Target, batches
+from .batches import OTHER_PARAMETERS, Batch, Breadth, Target, batches
 from .errors import ClockError, MetricsError, RefusedError, TooLargeError
 from .provider import Source
 from .questions import Family
@@ -24,6 +25,7 @@ from .tables import Bounds, Presence, Row, Rows, Table
 SKEW = 5.0
 """Seconds by which the provider's clock and ours may differ."""
 
+_PLANS = 64
 _SCRAPES = 300.0  # seconds in which a series that still exists was scraped
 
 
@@ -73,18 +75,20 @@ class Answers:
 
     def error(self, channels: Iterable[Channel], target: Target) -> MetricsError | None:
         """Why not everything is known of the target; None: it is."""
+        if not self.failed:
+            return None
         keys = ((channel, target) for channel in (None, *channels))
         return next((self.failed[key] for key in keys if key in self.failed), None)
 
     def row(self, channel: Channel, at: float, target: Target) -> Row:
-        """Counters by pod."""
+        """Counters by pod; `at` is a `moment`."""
         table = self.tables.get(channel)
-        return {} if table is None else table.rows.get(tables.moment(at), {}).get(target, {})
+        return {} if table is None else table.rows.get(at, {}).get(target, {})
 
     def buckets(self, channel: Channel, at: float, target: Target) -> Mapping[str, Mapping[str, float]]:
-        """Buckets by pod and bound."""
+        """Buckets by pod and bound; `at` is a `moment`."""
         table = self.tables.get(channel)
-        return {} if table is None else table.buckets.get(tables.moment(at), {}).get(target, {})
+        return {} if table is None else table.buckets.get(at, {}).get(target, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ class Inquiry:
         self._source = source
         self._spoilt = spoilt
         self._narrow: set[Family | None] = set()
+        self._plans: dict[tuple[object, ...], tuple[Breadth, frozenset[Target], list[Batch]]] = {}
         self._room = provider.max_url_length - len(str(provider.url)) - OTHER_PARAMETERS
 
     @property
@@ -185,6 +190,22 @@ class Inquiry:
         job.take(found)
         return None
 
+    def _planned(
+        self,
+        kind: tuple[object, ...],
+        targets: AbstractSet[Target],
+        render: Callable[[Sequence[str]], str],
+        breadth: Breadth,
+    ) -> list[Batch]:
+        """Batches, kept from round to round while nothing changes; `kind` tells the query apart from others."""
+        known = self._plans.get(kind)
+        if known is None or known[0] is not breadth or known[1] != targets:
+            plan = batches(targets, self.labels, render, self._room, breadth)
+            known = self._plans[kind] = (breadth, frozenset(targets), plan)
+            while len(self._plans) > _PLANS:
+                del self._plans[next(iter(self._plans))]
+        return known[2]
+
     def _breadth(self, family: Family | None) -> Breadth:
         return Breadth.NAMED if family in self._narrow else Breadth.FITTING
 
@@ -209,7 +230,7 @@ class Inquiry:
             breadth = Breadth.SPACES if label else self._breadth(None)
             jobs += [
                 Job(render(batch.conditions), parse, take, self._lose(answers, None, batch.targets))
-                for batch in batches(these, self.labels, render, self._room, breadth)
+                for batch in self._planned((None, label), these, render, breadth)
             ]
         return jobs
 
@@ -223,7 +244,7 @@ class Inquiry:
         def render(conditions: Sequence[str]) -> str:
             return promql.deduplicated_sum(promql.select(family.series, (*fixed, *conditions)), by)
 
-        found = batches(wanted, self.labels, render, self._room, self._breadth(family))
+        found = self._planned((family, channel.label, *les), wanted.keys(), render, self._breadth(family))
         return [
             Job(
                 render(batch.conditions),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote_plus
 
@@ -64,18 +65,25 @@ def batches(
     ordered = sorted(set(targets))
     if not ordered:
         return []
-    by_name = _by_name(ordered[0].label, labels)
     if breadth is not Breadth.SPACES:
-        named = _pack(ordered, by_name, render, room)
+        named = _pack(ordered, _by_name(ordered[0].label, labels), render, room)
         if breadth is Breadth.NAMED or len(named) <= MOST:
             return named
-    spaces = _pack(ordered, lambda group: _by_namespace(group, labels), render, room)
+    spaces = _pack(ordered, _by_namespace(labels), render, room)
     if len(spaces) <= MOST:
         return spaces
     return [Batch((f'{labels.namespace}!=""', f'{labels.pod}!=""'), tuple(ordered))]
 
 
-def _by_name(label: str, labels: TargetLabels) -> Callable[[Sequence[Target]], tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """How targets are selected: `conditions` of a group of them, and the texts that a target adds to those (see `_cost`)."""
+
+    conditions: Callable[[Sequence[Target]], tuple[str, ...]]
+    texts: Callable[[Target], tuple[tuple[str, str], ...]]
+
+
+def _by_name(label: str, labels: TargetLabels) -> _Selection:
     def conditions(group: Sequence[Target]) -> tuple[str, ...]:
         spaces = promql.is_one_of(labels.namespace, sorted({target.namespace for target in group}))
         names = sorted({target.name for target in group})
@@ -83,34 +91,44 @@ def _by_name(label: str, labels: TargetLabels) -> Callable[[Sequence[Target]], t
             return (spaces, promql.is_one_of(label, names))
         return (spaces, promql.matches(labels.pod, f"({promql.any_of(names)}){promql.POD_SUFFIX}"))
 
-    return conditions
+    return _Selection(conditions, lambda target: (("namespace", target.namespace), ("name", target.name)))
 
 
-def _by_namespace(group: Sequence[Target], labels: TargetLabels) -> tuple[str, ...]:
-    return (promql.is_one_of(labels.namespace, sorted({target.namespace for target in group})), f'{labels.pod}!=""')
+def _by_namespace(labels: TargetLabels) -> _Selection:
+    def conditions(group: Sequence[Target]) -> tuple[str, ...]:
+        spaces = promql.is_one_of(labels.namespace, sorted({target.namespace for target in group}))
+        return (spaces, f'{labels.pod}!=""')
+
+    return _Selection(conditions, lambda target: (("namespace", target.namespace),))
 
 
 def _pack(
-    ordered: Sequence[Target],
-    conditions: Callable[[Sequence[Target]], tuple[str, ...]],
-    render: Callable[[Sequence[str]], str],
-    room: int,
+    ordered: Sequence[Target], selection: _Selection, render: Callable[[Sequence[str]], str], room: int
 ) -> list[Batch]:
-    """Fill one batch after the other, each as full as it may be, by bisection on its size."""
+    """Fill one batch after the other. Lengths are added up, for rendering each trial would take longer than the query."""
+    times = render((_MARK,)).count(_MARK)
+    frame = len(quote_plus(render(selection.conditions(ordered[:1])))) + times * _SLACK
+    groups: list[list[Target]] = []
+    seen: set[tuple[str, str]] = set()
+    used = 0
+    for target in ordered:
+        added = sum(_cost(text[1]) for text in selection.texts(target) if text not in seen)
+        if not groups or frame + times * (used + added) > room:
+            groups.append([])
+            seen.clear()
+            used = 0
+            added = sum(_cost(text[1]) for text in selection.texts(target))
+        groups[-1].append(target)
+        seen.update(selection.texts(target))
+        used += added
+    return [Batch(selection.conditions(group), tuple(group)) for group in groups]
 
-    def fits(group: Sequence[Target]) -> bool:
-        return len(quote_plus(render(conditions(group)))) <= room
 
-    found: list[Batch] = []
-    rest = ordered
-    while rest:
-        size = len(rest)
-        if not fits(rest):
-            low, high = 1, len(rest)  # `low` fits or is one; `high` does not fit
-            while high - low > 1:
-                middle = (low + high) // 2
-                low, high = (middle, high) if fits(rest[:middle]) else (low, middle)
-            size = low
-        found.append(Batch(conditions(rest[:size]), tuple(rest[:size])))
-        rest = rest[size:]
-    return found
+_MARK = "mark"
+_SLACK = 8  # characters by which the matcher of one text and that of several differ
+
+
+@lru_cache(maxsize=1 << 14)
+def _cost(text: str) -> int:
+    """Characters of one more alternative in a URL."""
+    return len(quote_plus(promql.content(promql.exactly(text)) + "|"))

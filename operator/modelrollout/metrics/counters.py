@@ -89,7 +89,7 @@ def difference(before: Point, after: Point, start: float, end: float, *, good: b
 
 
 def _gap(before: Point, after: Point, start: float, end: float) -> Gap | None:
-    if any(value is not None and math.isnan(value) for p in (before, after) for value in (p.total, p.part)):
+    if _spoilt(before) or _spoilt(after):
         return Gap.SPOILT
     if after.targets is None and after.total is None:
         return Gap.UNKNOWN
@@ -102,3 +102,8 @@ def _gap(before: Point, after: Point, start: float, end: float) -> Gap | None:
     if before.targets != after.targets:
         return Gap.CHANGED
     return None
+
+
+def _spoilt(point: Point) -> bool:
+    # Only NaN differs from itself.
+    return point.total != point.total or point.part != point.part

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from . import promql, tables
+from . import promql
 from .asking import Answers, Channel, Inquiry, Needs, When
 from .batches import Target
 from .bounds import Bound, Known, choose
@@ -81,7 +81,7 @@ class Reader:
         return next((error for error in errors if error is not None), None)
 
     def points(self, track: CounterTrack, answers: Answers, at: float) -> tuple[dict[str, Point], dict[str, Point]]:
-        """The candidate's and stable's pods at one time."""
+        """The candidate's and stable's pods at one time (a `moment`)."""
         bound = track.bound
         ours = self._look(track, track.candidate, answers, at, bound.candidate if bound else None)
         if track.stable is None:
@@ -98,7 +98,7 @@ class Reader:
         counters = (
             self._buckets(one, answers, at, le) if isinstance(one.question, Histogram) else _pair(one, answers, at)
         )
-        up = answers.presence.get(tables.moment(at), {})
+        up = answers.presence.get(at, {})
         namespace = one.target.namespace
         found: dict[str, Point] = {}
         for pod in {*track.pods.by_deployment.get(one.deployment, ()), *counters}:

@@ -7,6 +7,7 @@ never raises for what Prometheus does: what cannot be learnt becomes an ERROR wi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -26,6 +27,7 @@ POINTS = 20_000
 STEPS = 500
 """Grid points that one range query covers at most."""
 
+_BREATH = 25
 _SERIES_A_POD = 2
 _PODS_UNKNOWN = 4
 
@@ -98,14 +100,16 @@ class Round:
         for _, track in entries:
             reader.need(track, needs)
         answers = await self.inquiry.ask(needs, when)
-        for key, track in entries:
+        for count, (key, track) in enumerate(entries):
+            if count % _BREATH == 0:
+                await asyncio.sleep(0)  # a fleet takes a while, and others have things to do on this loop
             if track.generation != before[id(track)]:
                 continue
             error = reader.error(track, answers)
             if error is not None:
                 self._fail(key, track, error)
                 continue
-            for at in when.points():
+            for at in map(moment, when.points()):
                 ours, theirs = reader.points(track, answers, at)
                 self._seen(key, track.see(at - track.shift, ours, theirs, obstacle=obstacles[id(track)]))
 
