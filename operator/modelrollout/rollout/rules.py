@@ -129,25 +129,20 @@ def failed_metric_takes_back(book: Book) -> Move | None:
 
 
 def unstable_candidate_takes_back(book: Book) -> Move | None:
-    """Kubernetes' own facts fail a candidate: restarts within a step, or no ready pod for too long."""
+    """Kubernetes' own facts fail a candidate: restarts within a step, or no ready pod for too long once it had loaded."""
     rollout, candidate, step = book.status.rollout, book.candidate, book.status.step
-    if not _judgeable(book) or rollout is None or candidate is None or step is None or step.index == 0:
+    if not _judgeable(book) or rollout is None or candidate is None or step is None:
         return None
     facts = book.facts(candidate.revision)
     restarts = facts.restarts - rollout.restarts_base
     why = f" {facts.trouble}" if facts.trouble else ""
-    if restarts >= RESTARTS_THAT_FAIL:
-        return reject(
-            book,
-            Outcome.FAILED,
-            Reason.CANDIDATE_UNSTABLE,
-            f"Its containers restarted {restarts} times within step {step.name}.{why}",
-        )
+    if step.index and restarts >= RESTARTS_THAT_FAIL:
+        message = f"Its containers restarted {restarts} times within step {step.name}.{why}"
+        return reject(book, Outcome.FAILED, Reason.CANDIDATE_UNSTABLE, message)
     deadline = book.plan.unavailable_deadline
-    if candidate.unready is not None and candidate.unready.seconds >= deadline:
-        return reject(
-            book, Outcome.FAILED, Reason.CANDIDATE_UNSTABLE, f"It had no ready pod for {span(deadline)}.{why}"
-        )
+    if rollout.loaded_at is not None and candidate.unready is not None and candidate.unready.seconds >= deadline:
+        message = f"It had no ready pod for {span(deadline)}.{why}"
+        return reject(book, Outcome.FAILED, Reason.CANDIDATE_UNSTABLE, message)
     return None
 
 
@@ -158,6 +153,8 @@ def load_deadline_takes_back(book: Book) -> Move | None:
         return None
     if book.rejection(candidate.revision) is not None or rollout.loading.seconds < book.plan.load_deadline:
         return None
+    if book.ready(candidate) >= book.pods_needed > 0:
+        return None  # It is ready and being confirmed; should it lose a pod again, that was too late.
     trouble = book.facts(candidate.revision).trouble or "no pod became ready"
     message = f"Not ready within {span(book.plan.load_deadline)}: {trouble}. No traffic was moved."
     return reject(book, Outcome.FAILED, Reason.MODEL_LOAD_FAILED, message)

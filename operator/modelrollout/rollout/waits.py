@@ -60,8 +60,8 @@ def pods_are_missing(book: Book) -> Wait:
     wake: list[float] = []
     if facts.ready_since is not None:
         wake.append(facts.ready_since + book.situation.timing.ready_for)
-    if candidate.unready is not None:
-        wake.append(book.now + max(0.0, book.plan.unavailable_deadline - candidate.unready.seconds))
+    if candidate.unready is not None and (left := book.plan.unavailable_deadline - candidate.unready.seconds) > 0:
+        wake.append(book.now + left)
     growing = facts.ready >= need(book.full, candidate.weight) > 0
     reason = Reason.SCALING_UP if growing else Reason.CANDIDATE_UNREADY
     why = f": {facts.trouble}" if facts.trouble else ""
