@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from modelrollout.analysis.window import Answer, Counts
+from modelrollout.analysis.window import Counts
 from modelrollout.metrics.errors import TooLargeError, UnavailableError
 from tests.fakes.loop import in_loop
 from tests.fakes.sampling import CANDIDATE, ERRORS, KEY, LATENCY, STABLE, START, World
