@@ -37,9 +37,10 @@ def step_is_over(book: Book) -> Move | Wait | None:
 
 def _shown_as_paused(book: Book, wait: Wait) -> Wait:
     by = paused(book)
-    if by is None or wait.phase is Phase.PAUSED:
+    if by is None or (wait.phase is Phase.PAUSED and wait.reason is not Reason.APPROVAL_REQUIRED):
         return wait
-    return replace(by, wake=wait.wake, stalled=wait.stalled)
+    also = " The step also waits for approval." if wait.reason is Reason.APPROVAL_REQUIRED else ""
+    return replace(by, message=f"{by.message}{also}", wake=wait.wake, stalled=wait.stalled)
 
 
 def _in_the_way(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:

@@ -344,12 +344,15 @@ def direct_candidate_takes_all(book: Book) -> Move | Wait | None:
     candidate, rollout = book.candidate, book.status.rollout
     if candidate is None or not book.direct or rollout is None:
         return None
+    if candidate.weight == FULL_WEIGHT and book.applied:
+        return promote(book)
+    if book.situation.problems:
+        # Pods that cannot be made and a route that cannot be written are awaited in vain: say what is in the way.
+        return held_back(book, book.situation.problems[0])
     if candidate.weight == FULL_WEIGHT:
-        return promote(book) if book.applied else route_is_pending(book)
+        return route_is_pending(book)
     if not book.confirmed(candidate, _pods_to_take_all(book, rollout.cause)):
         return candidate_is_loading(book)
-    if book.situation.problems:
-        return held_back(book, book.situation.problems[0])
     return take_all(book, rollout.cause)
 
 
