@@ -4,6 +4,7 @@ Every wait is on something that the API server has stored. What a life has gone 
 `tests.harness.laws`.
 """
 
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -271,3 +272,14 @@ def carried(name: str, route: Json | None) -> dict[str, int]:
         if not any(match.get("headers") for match in rule.get("matches", ())):
             return {backend["name"].removeprefix(f"{name}-"): backend["weight"] for backend in rule["backendRefs"]}
     return {}
+
+
+def steadily(life: Life, condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Hold for so long that a condition stays true at everything that is seen meanwhile."""
+    end = time.monotonic() + seconds
+
+    def over() -> bool:
+        assert condition(), what
+        return time.monotonic() > end
+
+    life.observer.until(over, what, seconds=seconds + 30)

@@ -1,7 +1,7 @@
 """Stands between the operator and the API server, and does to writes what networks, servers and other writers do.
 
-Each *kind* of write (what is written, and in which state) meets its fate once; when it is sent again it passes. So a fault
-strikes at every place where it can, and a life still comes to its end.
+Each *kind* of write (what is written, and in which state) meets its fate once; when it is sent again it passes. So faults
+strike everywhere, and a life still comes to its end. With `every`, the writes after a fault pass, until it is the next one's turn.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ class Fate(Enum):
 class Proxy:
     """`kill` ends the operator at once; `fate` is what each kind of write meets."""
 
-    def __init__(self, server: ApiServer, fate: Fate, kill: Callable[[], None]) -> None:
-        self._server, self._kill = server, kill
+    def __init__(self, server: ApiServer, fate: Fate, kill: Callable[[], None], *, every: int = 1) -> None:
+        self._server, self._kill, self._every, self._free = server, kill, every, 0
         self.fate = fate
         self.struck: list[Signature] = []
         self._runner: web.AppRunner | None = None
@@ -101,8 +101,10 @@ class Proxy:
         if self.fate is Fate.PASS:
             return Fate.PASS
         signature = _signature(request.method, request.path, json.loads(body) if body else {})
-        if signature in self.struck:
+        if signature in self.struck or self._free:
+            self._free = max(0, self._free - 1)
             return Fate.PASS
+        self._free = self._every - 1
         self.struck.append(signature)
         return self.fate
 

@@ -8,7 +8,6 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from typing import Any, Self
@@ -193,14 +192,3 @@ def _nan(handler: Any) -> None:
 
 
 _FAULTS: dict[str, Fault] = {"hanging": hang, "500": status(500), "nan": _nan}
-
-
-def steadily(life: Life, condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Hold for so long that a condition stays true at everything that is seen meanwhile."""
-    end = time.monotonic() + seconds
-
-    def over() -> bool:
-        assert condition(), what
-        return time.monotonic() > end
-
-    life.observer.until(over, what, seconds=seconds + 30)

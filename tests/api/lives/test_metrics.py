@@ -4,8 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from tests.harness.life import conditions
-from tests.harness.traffic import Answers, Traffic, steadily
+from tests.harness.life import conditions, steadily
+from tests.harness.traffic import Answers, Traffic
 
 ERRORS = {
     "name": "errors",

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.harness.life import conditions
+from tests.harness.life import conditions, steadily
 from tests.harness.process import ROOT
 from tests.harness.specs import APPROVED, SWIFT, behaving
 
@@ -99,22 +99,17 @@ def test_a_version_that_replaces_one_that_is_down_needs_no_steps(life):
     life.begin("1", rollout={"loadDeadline": "3s"})
     life.behave("1", "never-ready")
     life.until(lambda status: conditions(status)["Available"]["status"] == "False", "stable is down")
-    life.until(lambda status: _unready(status) >= 3.0, "it has been down for long", seconds=90)
+    steadily(life, lambda: conditions(life.status)["Available"]["status"] == "False", 5, "it is down for long")
     life.apply("2", rollout={"loadDeadline": "3s"})
     life.healthy("2")
     assert life.timeline() == [("1", 100), ("2", 100)]
 
 
-def _unready(status):
-    stable = next(one for one in status["revisions"] if one["role"] == "Stable")
-    return float(stable.get("unready", "0s").removesuffix("s"))
-
-
 def test_a_first_version_that_never_becomes_ready_fails_and_the_next_one_needs_no_steps(life):
     life.apply("1", env=behaving("never-ready"), rollout={"loadDeadline": "3s"})
     life.operator.start(wait=False)
-    status = life.reason("ModelLoadFailed")
-    assert conditions(status)["Stalled"]["status"] == "True"
+    life.reason("ModelLoadFailed")
+    life.until(lambda status: conditions(status)["Stalled"]["status"] == "True", "it needs a person")
     life.apply("2")
     life.healthy("2")
     assert life.timeline() == [("2", 100)]
