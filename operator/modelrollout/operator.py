@@ -160,6 +160,7 @@ class Operator:
         )
         lister = Lister(api, self.store, self.clock, await self._listed(api), self.settings.namespaces)
         await lister.list_all()
+        await controller.prime()
         self.supervisor.start("lister", lister.run(self.settings.relist_every.seconds))
         self.supervisor.start("events", events.run())
         self.supervisor.start("sampler", sampler.run())
@@ -247,12 +248,26 @@ def _watch(registry: kopf.OperatorRegistry, operator: Operator, kind: Kind) -> N
         )
 
 
+class NoEssence(kopf.DiffBaseStorage):
+    """Keeps kopf from copying each object of each event deeply, for a difference that only handlers with state would look at."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Nothing is ever written to an object."""
+
+
 def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     """Kopf as an informer: nothing written to objects, prompt reconnection, selectors on the server."""
     wanted = kopf.OperatorSettings()
     wanted.posting.enabled = False
     wanted.peering.standalone = True
     wanted.scanning.disabled = True
+    wanted.persistence.diffbase_storage = NoEssence()
     wanted.persistence.finalizer = "modelrollout.dev/unused"
     wanted.networking.request_timeout = settings.request_timeout.seconds
     wanted.networking.connect_timeout = 5.0

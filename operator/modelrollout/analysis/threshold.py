@@ -13,7 +13,6 @@ So the verdict does not depend on how the windows were portioned. Windows withou
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -41,8 +40,7 @@ def required_lookback(metric: Metric) -> float:
 
 def fingerprint(metric: Metric) -> str:
     """Eight hex digits of the definition as written; counts made under another one do not carry over."""
-    text = json.dumps(metric.written(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(metric.text.encode()).hexdigest()[:8]
 
 
 def judge(

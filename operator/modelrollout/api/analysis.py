@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
@@ -272,6 +274,11 @@ class Metric(
     """What Fail does. Default: Rollback."""
     gate: Flag | None = None
     """Whether a step waits for it to pass. Default: true, or false with onBreach Warn."""
+
+    @cached_property
+    def text(self) -> str:
+        """As written, as canonical JSON: equal texts, the same definition."""
+        return json.dumps(self.written(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @property
     def kind(self) -> str:

@@ -85,6 +85,11 @@ class Actor:
     wanted: Remembered = field(default_factory=Remembered)
     """By uid, the digest that an object was last made to have: what differs from it now was changed by somebody else."""
 
+    async def grounds(self, plan: Plan) -> tuple[bool, bool]:
+        """Which optional kinds there are; an act stands on these, the plan, the recorded status and the children."""
+        routes = plan.router == "Gateway" and await self.served.has(HTTP_ROUTE)
+        return routes, await self.served.has(POD_MONITOR)
+
     async def act(self, work: Pass) -> None:
         """One pass. Raises `Moved` to have it decided again, and `ApiError` for what passes by itself."""
         await self._services(work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 
 from modelrollout.rollout.plan import Plan
@@ -11,7 +10,7 @@ from modelrollout.workload.plans import PlanFields
 
 def plan_fields(plan: Plan) -> PlanFields:
     """The written fields of a plan, parsed. A plan was validated before it was recorded."""
-    return _parsed(json.dumps(plan.written, sort_keys=True))
+    return _parsed(plan.text)
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelrollout.kube.api import KubeApi
+from modelrollout.kube.errors import ApiError
 from modelrollout.kube.kinds import Kind
 from modelrollout.kube.projection import desired_digest
 from modelrollout.runtime.clock import Clock
@@ -38,11 +39,19 @@ class ServedKinds:
 
     async def has(self, kind: Kind) -> bool:
         """Whether the server knows the kind. Raises `ApiError`."""
-        now = self.clock.monotonic()
-        found = self._answers.get(kind.kind)
-        if found is None or now - found[1] > ASK_AGAIN:
-            found = self._answers[kind.kind] = (await self.api.serves(kind), now)
-        return found[0]
+        now, found = self.clock.monotonic(), self._answers.get(kind.kind)
+        if found is not None and now - found[1] <= ASK_AGAIN:
+            return found[0]
+        if found is not None:
+            self._answers[kind.kind] = (found[0], now)  # one worker asks; the others go on by the old answer
+        try:
+            served = await self.api.serves(kind)
+        except ApiError:
+            if found is not None:
+                self._answers[kind.kind] = found
+            raise
+        self._answers[kind.kind] = (served, now)
+        return served
 
     def news(self, manifest: Mapping[str, Any]) -> bool:
         """Whether this process has not handed out this manifest of an unwatched object before; remembers that it has."""

@@ -14,6 +14,8 @@ from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.kube.pods import PodFacts
 from modelrollout.rollout.situation import Problem
 
+from .children import Children
+
 
 @dataclass(frozen=True, slots=True)
 class PodsSeen:
@@ -22,6 +24,14 @@ class PodsSeen:
     pods: tuple[PodFacts, ...]
     of: object
     read_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The Store's stamp before an act, and which optional kinds were served."""
+
+    stamp: int
+    grounds: tuple[bool, bool]
 
 
 @dataclass(slots=True)
@@ -42,6 +52,10 @@ class Memory:
     pods: dict[str, PodsSeen] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     """What stood in the way of the last act."""
+    gathered: tuple[int, Children] | None = None
+    """The children, and the Store's stamp when they were gathered."""
+    settled: Settled | None = None
+    """What the last act went by, if nothing stood in its way: as long as that is so, acting again would send nothing."""
 
     def note_ready(self, revision: str, ready: int, now: float) -> float | None:
         """Since when the revision has had a ready pod without a break that was seen."""

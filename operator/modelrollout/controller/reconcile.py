@@ -24,6 +24,7 @@ from modelrollout.kube.pods import read_pods
 from modelrollout.metrics.subscription import MetricsSource
 from modelrollout.rollout.book import weights
 from modelrollout.rollout.decide import decide
+from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.rollout.situation import Decision, EventNote, Problem, Situation
 from modelrollout.runtime.budget import Budget
@@ -37,8 +38,9 @@ from .children import Children
 from .commands import Answers
 from .kinds import ServedKinds
 from .measure import Measured
-from .memory import Memory, PodsSeen
+from .memory import Memory, PodsSeen, Settled
 from .observe import Observer
+from .prime import remember_pods
 from .records import Records
 from .views import ResourceView
 
@@ -84,6 +86,10 @@ class Controller:
         self._measured = Measured(self.settings)
         self._answers = Answers(self.api, self.store)
 
+    async def prime(self) -> None:
+        """Learn in a few requests what each rollout under way would ask for by itself. To be awaited before the first `reconcile`."""
+        self.memories = await remember_pods(self.api, self.store, self.clock, self.settings.namespaces)
+
     async def reconcile(self, key: Key) -> None:
         """Bring one resource as far as it can go now. Raises `ApiError` and `Contended` for the queue's back-off."""
         for _ in range(TURNS):
@@ -102,8 +108,15 @@ class Controller:
     def _memory(self, key: Key, uid: str) -> Memory:
         memory = self.memories.get(key)
         if memory is None or memory.uid != uid:
-            memory = self.memories[key] = Memory(uid=uid)
+            # What a former process has written last is not known. It counts as just now, or a restart would write everything.
+            memory = self.memories[key] = Memory(uid=uid, saved_at=self.clock.monotonic())
         return memory
+
+    def _children(self, key: Key, memory: Memory) -> Children:
+        stamp = self.store.stamp(key)
+        if memory.gathered is None or memory.gathered[0] != stamp:
+            memory.gathered = (stamp, Children.of(self.store, key, memory.uid))
+        return memory.gathered[1]
 
     def _forget(self, key: Key) -> None:
         self.memories.pop(key, None)
@@ -113,7 +126,7 @@ class Controller:
     async def _turn(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> bool:
         """One observe, decide, record, act; tells whether another is needed at once."""
         await self._read_pods(key, entry, memory)
-        children = Children.of(self.store, key, entry.uid)
+        children = self._children(key, memory)
         situation = self._observer.situation(key, entry, children, memory)
         decision = decide(situation)
         memory.decided_at = self.clock.monotonic()
@@ -125,12 +138,7 @@ class Controller:
         memory.unwritten = decision.status
         problems_before = memory.problems
         refused = await self._record(key, entry, memory, decision, children)
-        if situation.plan is not None:
-            now_there = Children.of(self.store, key, entry.uid)
-            work = Pass(Owner(*key, entry.uid), decision.status, situation.plan, now_there)
-            work.problems += [refused] if refused is not None else []
-            memory.problems = await self._act(work)
-            self._tell_of_drift(work)
+        await self._act(key, situation, decision, memory, refused)
         self._measure(key, decision, situation, memory)
         self.queue.wake_at(key, decision.wake_at)
         if memory.problems:
@@ -142,7 +150,7 @@ class Controller:
         status = entry.view.status
         if status.rollout is None and all(one.ready_replicas for one in status.revisions if one.replicas):
             return
-        children = Children.of(self.store, key, entry.uid)
+        children = self._children(key, memory)
         for revision, found in children.deployments.items():
             seen, now = memory.pods.get(revision), self.clock.monotonic()
             lacking = found.view.ready < found.view.replicas
@@ -220,16 +228,36 @@ class Controller:
         except NotFound:
             self.store.missing(ref.kind.kind, (ref.namespace, ref.name), entry.version)
 
-    async def _act(self, work: Pass) -> tuple[Problem, ...]:
+    async def _act(
+        self, key: Key, situation: Situation, decision: Decision, memory: Memory, refused: Problem | None
+    ) -> None:
+        if situation.plan is None:
+            return
+        if decision.checkpoint and refused is None and await self._is_settled(key, situation.plan, memory):
+            return
+        # The stamp comes first: whatever is seen from here on has it acted upon again.
+        stamp, memory.settled = self.store.stamp(key), None
+        work = Pass(Owner(*key, memory.uid), decision.status, situation.plan, self._children(key, memory))
+        work.problems += [refused] if refused is not None else []
         await self._actor.act(work)
         await self._answers.give(work.owner, work.status, work.children)
         await self._records.prune(work.owner, work.status, work.children)
-        return tuple(work.problems)
+        memory.problems = tuple(work.problems)
+        if not work.problems:
+            memory.settled = Settled(stamp, await self._actor.grounds(situation.plan))
+        self._tell_of_drift(work)
+
+    async def _is_settled(self, key: Key, plan: Plan, memory: Memory) -> bool:
+        """Whether all is as at the end of an act that met no problem, so that nobody need make the manifests to find that out."""
+        settled = memory.settled
+        if settled is None or settled.stamp != self.store.stamp(key):
+            return False
+        return settled.grounds == await self._actor.grounds(plan)
 
     def _measure(self, key: Key, decision: Decision, situation: Situation, memory: Memory) -> None:
         subscription = None
         if situation.plan is not None:
-            children = Children.of(self.store, key, memory.uid)
+            children = self._children(key, memory)
             subscription = self._measured.subscription(key, decision.status, situation.plan, children, memory)
         if subscription is None:
             self.metrics.unsubscribe(key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from modelrollout.api.analysis import Analysis, Metric, OnInconclusive, StepKind
@@ -46,7 +47,7 @@ class PlanStep:
         return StepKind.BAKE if self.weight == FULL_WEIGHT else StepKind.LIVE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What the decision core needs of a spec. Times in seconds.
 
@@ -77,11 +78,15 @@ class Plan:
     written: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """The fields of the spec that the plan was made from, as they are recorded."""
 
-    @property
+    @cached_property
+    def text(self) -> str:
+        """The written fields as canonical JSON."""
+        return json.dumps(self.written, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @cached_property
     def digest(self) -> str:
         """Eight hex digits that name the record of this plan."""
-        text = json.dumps(self.written, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        return hashlib.sha256(self.text.encode()).hexdigest()[:8]
 
 
 PLAN_FIELDS = ("replicas", "autoscaling", "traffic", "service", "rollout", "analysis")

@@ -83,6 +83,8 @@ class Store:
         self._relists: dict[str, int] = {}  # how many listed events came in, and how many of them a full list covered
         self._settled: dict[str, int] = {}
         self._newest = 0
+        self._stamps: dict[Key, int] = {}
+        self._stamped = 0
 
     def get(self, kind: str, key: Key) -> Entry[Any] | None:
         return self._entries[kind].get(key)
@@ -92,6 +94,10 @@ class Store:
 
     def count(self, kind: str) -> int:
         return len(self._entries[kind])
+
+    def stamp(self, owner: Key) -> int:
+        """A number that is another one after anything that belongs to the owner was seen anew, even if its view is the same."""
+        return self._stamps.get(owner, 0)
 
     def children(self, owner: Key, kind: str) -> list[tuple[str, Entry[Any]]]:
         """Objects of a kind that belong to the owner, with their names, in the order of the names."""
@@ -162,6 +168,7 @@ class Store:
             self._disown(kind, key, former.owner)
         if owner is not None:
             self._owned.setdefault(owner, set()).add((kind, key[1]))
+            self._mark(owner)
         changed = former is None or former.uid != uid or former.owner != owner or former.view is not view
         if changed:
             self._tell(former.owner if former is not None else None, owner)
@@ -193,8 +200,15 @@ class Store:
     def _disown(self, kind: str, key: Key, owner: Key | None) -> None:
         if owner is not None and (owned := self._owned.get(owner)) is not None:
             owned.discard((kind, key[1]))
+            self._mark(owner)
             if not owned:
-                del self._owned[owner]
+                del self._owned[owner], self._stamps[owner]
+
+    def _mark(self, owner: Key) -> None:
+        self._stamped += (
+            1  # never the same number again, so that an owner who is forgotten and comes back has a new one
+        )
+        self._stamps[owner] = self._stamped
 
     def _tell(self, *owners: Key | None) -> None:
         for owner in dict.fromkeys(owners):
