@@ -188,3 +188,8 @@ def in_step(name: str) -> Condition:
         return step.get("name") == name and bool(step.get("appliedAt"))
 
     return holds
+
+
+def judged(raw: Json) -> bool:
+    """A canary is held by nothing but its hold."""
+    return bool(raw["status"]["summary"].get("reason") == "AnalysisPassing")

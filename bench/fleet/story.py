@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.fleet.meters import Reading, Requests, Stretch, reads, writes
-from bench.fleet.stage import Condition, Stage, healthy, in_step, say
+from bench.fleet.stage import Condition, Stage, healthy, in_step, judged, say
 
 GRID_POINTS = 3
 """Windows that pass before a fleet counts as steady."""
@@ -94,9 +94,9 @@ def run(stage: Stage, minutes: float) -> Result:
     stage.operator.start()
     first = _phase(stage, "first versions are up", lambda: stage.apply("1"), healthy("1"), patience)
     ramp = _phase(stage, "canaries have their first weight", lambda: stage.apply("2"), in_step("tenth"), patience)
-    say(f"  wait for {GRID_POINTS} windows")
+    stage.until(judged, "metrics say Pass", patience)
+    say(f"  wait for {GRID_POINTS} windows, then measure {minutes:g} min of a steady fleet")
     _pass_time(stage.workload.interval * GRID_POINTS)
-    say(f"  measure {minutes:g} min of a steady fleet")
     steady = _steady(stage, minutes * 60)
     restart = _restart(stage, patience)
     finish = _phase(stage, "promoted", lambda: stage.apply("2", finishing=True), healthy("2"), patience)
