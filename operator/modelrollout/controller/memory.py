@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.kube.pods import PodFacts
@@ -34,9 +35,20 @@ class Settled:
     grounds: tuple[bool, bool]
 
 
+class Now(NamedTuple):
+    """One moment on both clocks, in seconds."""
+
+    wall: float
+    monotonic: float
+
+    def wall_of(self, monotonic: float) -> float:
+        """An earlier monotonic reading as wall time: what has been lived through since, counted back from now."""
+        return self.wall - (self.monotonic - monotonic)
+
+
 @dataclass(slots=True)
 class Memory:
-    """One rollout's memory. Times in wall-clock seconds unless they say monotonic."""
+    """One rollout's memory. Times are monotonic, so that a wall clock that is set makes nothing older or younger."""
 
     uid: str = ""
     decided_at: float | None = None
@@ -57,19 +69,19 @@ class Memory:
     settled: Settled | None = None
     """What the last act went by, if nothing stood in its way: as long as that is so, acting again would send nothing."""
 
-    def note_ready(self, revision: str, ready: int, now: float) -> float | None:
-        """Since when the revision has had a ready pod without a break that was seen."""
+    def note_ready(self, revision: str, ready: int, now: Now) -> float | None:
+        """Since when (wall time) the revision has had a ready pod without a break that was seen."""
         if not ready:
             self.ready_since.pop(revision, None)
             return None
-        return self.ready_since.setdefault(revision, now)
+        return now.wall_of(self.ready_since.setdefault(revision, now.monotonic))
 
-    def note_route(self, weights: Mapping[str, int] | None, accepted: bool, now: float) -> float | None:
-        """Since when the route has carried these weights and been accepted."""
+    def note_route(self, weights: Mapping[str, int] | None, accepted: bool, now: Now) -> float | None:
+        """Since when (wall time) the route has carried these weights and been accepted."""
         carried = (tuple(sorted((weights or {}).items())), accepted)
         if self.route != carried:
-            self.route, self.route_since = carried, now
-        return self.route_since if accepted else None
+            self.route, self.route_since = carried, now.monotonic
+        return now.wall_of(self.route_since) if accepted and self.route_since is not None else None
 
     def forget_revisions(self, known: frozenset[str]) -> None:
         """Drop what is remembered of revisions that are gone."""

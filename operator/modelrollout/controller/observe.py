@@ -34,7 +34,7 @@ from modelrollout.workload.records import PlanRecord, plan_name
 
 from .children import Children
 from .fields import plan_fields
-from .memory import Memory
+from .memory import Memory, Now
 from .troubles import restarts, trouble
 from .views import ResourceView
 
@@ -46,7 +46,7 @@ class _Look:
     status: ModelDeploymentStatus
     children: Children
     memory: Memory
-    now: float
+    now: Now
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +59,20 @@ class Observer:
 
     def situation(self, key: Key, entry: Entry[ResourceView], children: Children, memory: Memory) -> Situation:
         """Everything a decision about this resource may look at."""
-        view, now = entry.view, self.clock.now()
+        view, now = entry.view, Now(self.clock.now(), self.clock.monotonic())
         status = carry(view.status, memory.unwritten)
         look = _Look(status, children, memory, now)
         plan, plan_record, problem = self._plan(key, view, look)
         revisions = self._revisions(look)
         return Situation(
-            now=now,
+            now=now.wall,
             name=key[1],
             generation=view.generation,
             status=status,
             target=problem or _target(view),
             plan=plan,
             plan_name=plan_record,
-            elapsed=None if memory.decided_at is None else self.clock.monotonic() - memory.decided_at,
+            elapsed=None if memory.decided_at is None else now.monotonic - memory.decided_at,
             revisions=revisions,
             route=self._route(look, plan, revisions),
             commands=_commands(children),

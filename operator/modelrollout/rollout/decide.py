@@ -71,6 +71,9 @@ def _wake(situation: Situation, wait: Wait) -> float | None:
 
 
 _NOTHING_COVERED = Span("0s")
+_NOTHING_MEASURED = {
+    name: value for name, value in MetricStatus(name="").__dict__.items() if name not in ("name", "verdict", "reason")
+}
 
 
 def essence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
@@ -79,9 +82,7 @@ def essence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     Progress (counts, covered time, estimates) is made again from the recorded points after a restart, so it is only saved now
     and then.
     """
-    metrics = tuple(
-        MetricStatus(name=metric.name, verdict=metric.verdict, reason=metric.reason) for metric in status.metrics
-    )
+    metrics = tuple(metric.model_copy(update=_NOTHING_MEASURED) for metric in status.metrics)
     step = status.step and status.step.model_copy(
         update={"covered": _NOTHING_COVERED, "spent": _NOTHING_COVERED, "covered_through": None, "advance_at": None}
     )

@@ -73,6 +73,11 @@ def _rollout(book: Book, passed: float) -> ModelDeploymentStatus:
     status, rollout, candidate = book.status, book.status.rollout, book.candidate
     if rollout is None or candidate is None:
         return status
+    restarts = book.facts(candidate.revision).restarts
+    if restarts < rollout.restarts_base:
+        # Pods that had restarted are gone; what the others do is counted from where they stand.
+        rollout = rollout.model_copy(update={"restarts_base": restarts})
+        status = status.model_copy(update={"rollout": rollout})
     if rollout.loaded_at is None:
         loaded = Timestamp(book.now) if candidate.replicas and book.confirmed(candidate, _first_need(book)) else None
         rollout = rollout.model_copy(update={"loading": Span.of(rollout.loading.seconds + passed), "loaded_at": loaded})
