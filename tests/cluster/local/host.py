@@ -23,6 +23,8 @@ from tests.cluster.local.plan import BRIDGE_ADDRESS, POD_CIDR, SERVICE_CIDR
 from tests.cluster.places import ClusterPlaces
 
 BRIDGE = "mrollout0"
+# Of all pods together, by the file of each version of cgroups; 16 times the weight of one process.
+CPU_WEIGHTS = {"cpu.shares": "16384", "cpu.weight": "1600"}
 # Written by the kubelet, kube-proxy and us.
 SETTINGS = (
     "net/ipv4/ip_forward",
@@ -130,7 +132,13 @@ class Host:
 
     def _make_cgroups(self) -> None:
         for hierarchy in self._hierarchies_of_pods():
-            (hierarchy / self.cgroup[1:]).mkdir(exist_ok=True)
+            folder = hierarchy / self.cgroup[1:]
+            folder.mkdir(exist_ok=True)
+            for name, weight in CPU_WEIGHTS.items():
+                # A cgroup weighs as much as one process beside it, and this one holds all pods of a node.
+                with contextlib.suppress(OSError):  # only one of the files is there, and only where CPU is divided
+                    if (folder / name).is_file():
+                        (folder / name).write_text(weight)
 
     def _cgroups_reason(self) -> str:
         missing = [
