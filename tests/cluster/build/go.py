@@ -2,8 +2,8 @@
 
 Each family of programs has a generated go.mod of its own, so that the wishes of one (the pinned libraries of Kubernetes)
 never meet those of another. The build itself fills in the rest from the modules' own requirements (`-mod=mod`), for the
-packages that are really compiled: `go get` would also want the modules of those that build tags leave out. Go checks every
-module against its checksum database as configured on the machine.
+packages that are really compiled; `go get`, which a family may ask for beforehand, also wants the modules of those that
+build tags leave out. Go checks every module against its checksum database as configured on the machine.
 """
 
 import os
@@ -24,7 +24,8 @@ class GoFamily:
     """Programs that are built together.
 
     `programs` maps the name of each binary to its package; `module` and `version` pin them; `replace` maps further
-    modules to the version they are pinned to; `variables` are set by the linker.
+    modules to the version they are pinned to; `variables` are set by the linker. With `resolve` all requirements are worked
+    out before the build.
     """
 
     name: str
@@ -36,6 +37,7 @@ class GoFamily:
     replace: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    resolve: bool = False
 
     def go_mod(self) -> str:
         """The text of the family's go.mod before Go completes it."""
@@ -71,6 +73,10 @@ class GoFamily:
         work.mkdir()
         (work / "go.mod").write_text(self.go_mod())
         (folder / "bin").mkdir()
+        if self.resolve:
+            # Without a version `go get` would move to the newest one, whatever go.mod says.
+            packages = [f"{package}@{self.version}" for package in self.programs.values()]
+            run(["go", "get", "-tool", *packages], log=log, env=env, cwd=work)
         run(["nice", "-n", "10", *self.build_argv(folder / "bin")], log=log, env=env, cwd=work)
 
 

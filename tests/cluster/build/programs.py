@@ -73,6 +73,7 @@ def kubernetes() -> Artifact:
         replace={f"k8s.io/{name}": f"v0.{minor}.{patch}" for name in STAGING},
         variables={f"{package}.{name}": value for package in packages for name, value in facts.items()},
         expected=400,
+        resolve=True,
     ).artifact()
 
 
