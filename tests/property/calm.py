@@ -47,7 +47,7 @@ def _mend(world: World) -> None:
     prometheus = world.prometheus
     prometheus.answer, prometheus.recording, prometheus.rate, prometheus.incident = Answer.COUNTS, True, 300.0, 0.0
     world.metrics_problem, world.problems, world.lag, world.kill_at = None, (), 0.0, None
-    world.route.delay, world.deleting = 0.3, False
+    world.route.delay = 0.3
     world.route.refuse(world.mono, refused=False)
     wish = dataclasses.replace(
         world.resource.wish, paused=False, patient=True, finish=False, replicas=max(1, world.resource.wish.replicas)

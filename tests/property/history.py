@@ -52,7 +52,7 @@ WEIGHTS = {
     "wipe": 1,
     "problem": 1,
     "autoscale": 1,
-    "delete": 1,
+    "delete": 0.3,
     "wait": 6,
 }
 PAUSES = (0.0, 0.0, 1.0, 4.0, 9.0, 17.0, 31.0, 64.0, 150.0)
@@ -299,9 +299,8 @@ def _autoscale(world: World, one: int, _two: int, _three: int) -> None:
 
 
 def _delete(world: World, _one: int, _two: int, _three: int) -> None:
-    """Somebody deletes the resource, and a finalizer of theirs holds it for a while."""
-    world.deleting = not world.deleting
-    world.dirty = True
+    """Somebody deletes the resource, and a finalizer of theirs holds it for a while. There is no way back from that."""
+    world.deleting = world.dirty = True
 
 
 def _wait(_world: World, _one: int, _two: int, _three: int) -> None:
@@ -340,8 +339,9 @@ def play(history: History, decide: Decide, rules: tuple[Rule, ...] = RULES) -> W
     for name, seconds, one, two, three in history.ops:
         world.run(seconds)
         OPERATIONS[name](world, one, two, three)
-    world.run(1.0)
-    calm(world)
+    world.run(30.0)
+    if not world.deleting:
+        calm(world)
     return world
 
 

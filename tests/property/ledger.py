@@ -207,6 +207,7 @@ class Ledger:
         self.recorded: list[dict[str, int]] = []
         self.looks = 0
         self.started_at: float | None = None
+        self.jumps = 0
         self._dead: dict[str, tuple[float, float, object, float]] = {}
         world.watcher = self
 
@@ -230,6 +231,7 @@ class Ledger:
         ):
             self.innocent = True
             self.started_at = self.world.mono
+            self.jumps = 0
             if status.rollout:
                 self._dead.pop(status.rollout.revision, None)
 
@@ -263,6 +265,7 @@ class Ledger:
         unseen = not self.world.processes or any(process.decided_at is None for process in self.world.processes)
         for revision, (_, last, process, first) in self._dead.items():
             self._dead[revision] = (-abs(seconds), last, process, first)
+        self.jumps += 1
         if seconds > 0:
             self.account.allowance += seconds if unseen else 0.0
             self.account.within_a_window += min(seconds, 2 * INTERVAL)

@@ -193,6 +193,8 @@ class Prometheus:
         self.windows: list[Recorded] = []
         self.by_end: dict[float, Recorded] = {}
         self.passed: dict[int, float] = {}
+        self.lost: set[float] = set()
+        self.given: set[float] = set()
         self.newest = 0.0
         self.recording = True
         self.answer = Answer.COUNTS
@@ -201,10 +203,11 @@ class Prometheus:
         self._changed_at = 0.0
         self._serving: dict[str, int] = {}
         self._bad: dict[str, float] = {}
+        self._alive: frozenset[str] = frozenset()
 
-    def watch(self, now: float, serving: Mapping[str, int], bad: Mapping[str, float]) -> None:
-        """Note what requests meet from now on."""
-        self._bad = dict(bad)
+    def watch(self, now: float, serving: Mapping[str, int], bad: Mapping[str, float], alive: frozenset[str]) -> None:
+        """Note what requests meet from now on. Requests to a revision without a ready pod are counted nowhere."""
+        self._bad, self._alive = dict(bad), alive
         if serving != self._serving:
             self._serving, self._changed_at = dict(serving), now
 
@@ -218,7 +221,7 @@ class Prometheus:
         bad: dict[str, int] = {}
         total = self.rate * INTERVAL
         for revision, weight in self._serving.items():
-            requests[revision] = int(total * weight / FULL_WEIGHT)
+            requests[revision] = int(total * weight / FULL_WEIGHT) if revision in self._alive else 0
             bad[revision] = round(requests[revision] * max(self._bad.get(revision, 0.0), self.incident))
         steady = began is not None and self._changed_at <= began
         window = Recorded(
@@ -237,16 +240,20 @@ class Prometheus:
             del self.windows[:200]
 
     def ask(self, metric: Metric, candidate: str, stable: str, since: float, until: float) -> Iterable[Window]:
-        """What it answers for one metric between two wall-clock times."""
+        """What it answers for one metric between two wall-clock times. An empty answer is final, an error is not."""
         for window in self.windows:
             if window.end > until or window.end <= since:
                 continue
+            if self.answer is Answer.NO_DATA and window.end not in self.given:
+                self.lost.add(window.end)
+            elif self.answer is Answer.COUNTS:
+                self.given.add(window.end)
             yield self._window(metric, window, candidate, stable)
 
     def _window(self, metric: Metric, window: Recorded, candidate: str, stable: str) -> Window:
         if self.answer is Answer.ERROR:
             return Window(window.start, window.end, Answer.ERROR, message="connection refused")
-        if self.answer is Answer.NO_DATA or not window.answered:
+        if window.end in self.lost or not window.answered:
             return Window(window.start, window.end, Answer.NO_DATA, message="the answer was empty")
         if metric.query is not None:
             return Window(

@@ -198,7 +198,8 @@ class Surroundings:
             self.prometheus.point(round((BASE + tick + self.offset) / INTERVAL), tick)
             self.sample_at = min(self.sample_at, tick + EVALUATION_DELAY)
         bad = {revision: fate.bad for revision, fate in self.fates.items()}
-        self.prometheus.watch(moment, self.route.serving, bad)
+        alive = frozenset(revision for revision, deployment in self.deployments.items() if deployment.ready)
+        self.prometheus.watch(moment, self.route.serving, bad, alive)
         if self.sample_at <= moment:
             self.sample_at, self.dirty = NEVER, True
             self.events += 1

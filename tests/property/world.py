@@ -60,17 +60,15 @@ class World(Surroundings):
 
     def _carry_out(self, process: Process, seen: Resource, situation: Situation, decision: Decision) -> None:
         process.due = NEVER if decision.wake_at is None else self.mono + max(0.0, decision.wake_at - self.wall)
-        changed = decision.status != seen.status
-        if changed and decision.checkpoint and not decision.urgent and self.decisions % self.save_every:
-            process.remembered = decision.status
-        elif changed:
+        process.remembered = decision.status
+        spared = decision.checkpoint and not decision.urgent and self.decisions % self.save_every
+        if decision.status != seen.status and not spared:
             self._kill(0)
             if self.resource.version != seen.version:
                 self._see("/resource")
                 self.dirty = True
                 return
             self._write(self.resource._replace(status=decision.status))
-            process.remembered = None
             self.writes += 1
             self._kill(1)
         if not situation.deleting:
