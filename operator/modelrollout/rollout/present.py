@@ -134,13 +134,17 @@ def _conditions(
     conditions = []
     for kind, value, word, message in wanted:
         before = known.get(kind)
+        told = (value, word, cut(message), book.situation.generation)
+        if before and told == (before.status, before.reason, before.message, before.observed_generation):
+            conditions.append(before)
+            continue
         same = before is not None and before.status == value
         conditions.append(
             Condition(
                 type=kind,
                 status=value,
                 reason=word,
-                message=cut(message),
+                message=told[2],
                 observed_generation=book.situation.generation,
                 last_transition_time=before.last_transition_time if before and same else Timestamp(book.now),
             )

@@ -62,11 +62,11 @@ def known(settings: Settings) -> dict[str, RuntimePreset]:
 
 def find(name: str | None, settings: Settings) -> RuntimePreset:
     """The preset of that name, or the default one. Raises SpecError that lists the known ones."""
-    presets = known(settings)
-    preset = presets.get(name or DEFAULT_RUNTIME)
-    if preset is None:
-        raise SpecError("spec.server.runtime", f'no runtime "{name}"; known here: {", ".join(sorted(presets))}')
-    return preset
+    wanted = name or DEFAULT_RUNTIME
+    for preset in (*reversed(settings.runtimes), *BUILT_IN):
+        if preset.name == wanted:
+            return preset
+    raise SpecError("spec.server.runtime", f'no runtime "{name}"; known here: {", ".join(sorted(known(settings)))}')
 
 
 def patience(probe: Probe) -> int:
