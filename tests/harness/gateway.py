@@ -6,6 +6,8 @@ A test can have it wait, take its time, or refuse.
 import asyncio
 import time
 
+import aiohttp
+
 from tests.harness.apiserver import MERGE, PATHS, ApiServer, Json, RefusedError
 from tests.harness.watching import Observer, Sight
 
@@ -61,9 +63,12 @@ class Gateway:
         body["status"] = {"parents": self._says(route)}
         try:
             await self._server.ask("PATCH", path, body, content=MERGE, fieldManager="gateway")
-        except RefusedError as refusal:
-            if refusal.code not in (404, 409):  # it moved on: the next sight has it
-                raise
+        except (RefusedError, aiohttp.ClientError, TimeoutError) as error:
+            if isinstance(error, RefusedError) and error.code in (404, 409):
+                return  # it moved on: the next sight has it
+            await asyncio.sleep(0.5)
+            if (latest := self._observer.now("HTTPRoute", route["metadata"]["name"])) is not None:
+                self._take(latest)
 
     def _says(self, route: Json) -> list[Json]:
         generation, refused = route["metadata"]["generation"], bool(self._refusal)

@@ -42,11 +42,12 @@ def weights_rise_only_onto_ready_pods(life: Life) -> None:
             ready[sight.name] = 0 if sight.gone else (sight.raw.get("status") or {}).get("readyReplicas", 0)
         if sight.kind != "ModelDeployment":
             continue
-        weights = {entry["revision"]: _percent(entry["weight"]) for entry in _status(sight).get("revisions", ())}
+        entries = {entry["revision"]: entry for entry in _status(sight).get("revisions", ())}
+        weights = {revision: _percent(entry["weight"]) for revision, entry in entries.items()}
         former = before.get(sight.name, {})
         for revision, weight in weights.items():
             # The first sight of a status that was lost shows what was found, not what was decided.
-            if former and weight > former.get(revision, 0):
+            if former and weight > former.get(revision, 0) and entries[revision]["replicas"]:
                 pods = ready.get(f"{sight.name}-{revision}", 0)
                 assert pods, f"{sight.version}: {revision} rises to {weight} with no ready pod"
         before[sight.name] = weights

@@ -41,7 +41,7 @@ class Life:
 
     # What a person does
 
-    def apply(self, version: str = "1", **fields: Any) -> Json:
+    def apply(self, version: str = "1", /, **fields: Any) -> Json:
         """Apply a version, as a bot that uses server-side apply does."""
         return self.objects.apply(model(version, name=self.name, **fields), manager="team")
 
@@ -245,14 +245,14 @@ class Life:
 
     # Longer stretches
 
-    def begin(self, version: str = "1", **fields: Any) -> Json:
+    def begin(self, version: str = "1", /, **fields: Any) -> Json:
         """Start the operator and bring a first version up."""
         self.apply(version, **fields)
         if not self.operator.running:
             self.operator.start(wait=False)
         return self.healthy(version)
 
-    def promote(self, version: str, **fields: Any) -> Json:
+    def promote(self, version: str, /, **fields: Any) -> Json:
         """Bring a version through its approved steps."""
         self.apply(version, **fields)
         for step in ("tenth", "half"):

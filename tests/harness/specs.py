@@ -19,7 +19,8 @@ def image(version: str) -> str:
 
 
 def model(
-    version: str = "1",
+    number: str = "1",
+    /,
     *,
     name: str = "fraud",
     steps: list[Json] | None = None,
@@ -30,7 +31,7 @@ def model(
 ) -> Json:
     """A ModelDeployment of two pods behind a gateway, unjudged. `fields` go over the spec; None takes one away."""
     spec: Json = {
-        "server": {"runtime": "FastAPI", "image": image(version)} | (server or {}),
+        "server": {"runtime": "FastAPI", "image": image(number)} | (server or {}),
         "replicas": 2,
         "traffic": GATEWAY,
         "rollout": {"steps": APPROVED if steps is None else steps} | (rollout or {}),

@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.timeout(240))
+            item.add_marker(pytest.mark.timeout(420))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,6 +32,9 @@ def pytest_runtest_makereport(item, call):
     report = yield
     if report.when == "call":
         item.stash[_PASSED] = report.passed
+    life = getattr(item, "funcargs", {}).get("life")
+    if report.failed and life is not None and life.operator.log.exists():
+        report.sections.append(("operator", "\n".join(life.operator.log.read_text().splitlines()[-40:])))
     return report
 
 
@@ -72,6 +75,3 @@ def life(request, cluster, server, tmp_path, settings) -> Iterator[Life]:
                 operator.kill()
             gateway.close()
             observer.close()
-            if not request.node.stash.get(_PASSED, False) and operator.log.exists():
-                tail = "\n".join(operator.log.read_text().splitlines()[-40:])
-                request.node.add_report_section("call", "operator", tail)

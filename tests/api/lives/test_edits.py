@@ -67,7 +67,9 @@ def test_version_and_replicas_can_change_at_once(life):
 
 @pytest.mark.parametrize("change", ["version", "image"])
 def test_a_change_of_the_version_alone_or_of_the_image_alone_is_a_new_revision(life, change):
-    life.begin("1", version="7.0")
+    life.apply("1", version="7.0")
+    life.operator.start(wait=False)
+    life.healthy("7.0")
     before = life.role("Stable")["revision"]
     fields = {"version": "7.1"} if change == "version" else {"version": "7.0", "server": {"image": image("9")}}
     life.apply("1", **fields)
@@ -110,7 +112,7 @@ def test_a_candidate_can_be_aborted_while_the_spec_is_broken(life):
     life.accepted("Abort")
     life.carries(v1=100)
     life.until(lambda status: not status["summary"]["candidate"], "the candidate is taken back")
-    assert conditions(life.status)["Stalled"]["status"] == "True"
+    life.until(lambda status: conditions(status)["Stalled"]["status"] == "True", "it needs a person")
 
 
 def test_a_first_spec_that_is_broken_says_why_and_is_mended(life):
