@@ -94,8 +94,7 @@ def _farewell(screen: Screen, stage: Stage, seconds: float) -> None:
     assert stage.info.gateway is not None
     assert stage.info.prometheus is not None
     predict = f"{stage.info.gateway.url}/predict"
-    python = f"{_near(Path(sys.prefix))}/bin/python"
-    load = f"{python} -m tests.load --url {predict} --host {HOST} --rps 50 --duration 60"
+    load = f"python -m tests.load --url {predict} --host {HOST} --rps 50 --duration 60"
     curl = (
         f"""curl -s {predict} -H Host:{HOST} -H Content-Type:application/json -d '{{"features":[6.3,3.3,6.0,2.5]}}'"""
     )

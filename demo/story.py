@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ class Story:
         """A version that must be taken back because of a metric, while version 2 serves on."""
         with self._act(f"Version {number}, {title}: watch it taken back", number, expected=25) as act:
             found = act.until(lambda found: _ended(found, str(number)), f"version {number} is taken back", PATIENCE)
+            act.sight.until(lambda found: found["status"]["phase"] != "RollingBack", "it is over", PATIENCE)
         met = act.met()
         ending, status = found["status"]["history"][-1], found["status"]
         if ending["outcome"] != "RolledBack" or metric not in ending["message"] or status["summary"]["stable"] != "2":
@@ -74,7 +76,7 @@ class Story:
     @contextmanager
     def _act(self, title: str, number: int, *, expected: float) -> Iterator["Act"]:
         """Apply a version and follow it until the block ends, then tell the Events that came meanwhile."""
-        manifest, line, known = self._manifest(number), self.screen.line, {_uid(event) for event in self._events()}
+        manifest, line, began = self._manifest(number), self.screen.line, datetime.now(UTC)
         with self.screen.act(title, expected=expected, live=self.traffic.now):
             act = Act(self.traffic, str(number))
             line(f"$ kubectl apply -f {_short(manifest)}")
@@ -84,13 +86,13 @@ class Story:
                 yield act
             line(f"$ kubectl events --for modeldeployment/{MODEL}")
             for event in self._events():
-                if _uid(event) not in known:
+                if _last_seen(event) >= began:
                     line(f"{event['type']:<8} {event['reason']:<17} {event['message']}")
 
     def _events(self) -> list[Json]:
         of = f"involvedObject.kind=ModelDeployment,involvedObject.name={MODEL}"
         items: list[Json] = self.kube.read("events", "--field-selector", of)["items"]
-        return sorted(items, key=lambda event: event.get("eventTime") or event.get("lastTimestamp") or "")
+        return sorted(items, key=_last_seen)
 
     def _manifest(self, number: int) -> Path:
         """The file as it lies there; on a cluster with another gateway or registry, a copy that names those."""
@@ -164,8 +166,11 @@ class Act:
         return self._ended - self._began
 
 
-def _uid(event: Json) -> str:
-    return str(event["metadata"]["uid"])
+def _last_seen(event: Json) -> datetime:
+    """Events that repeat are one object, whose series tells of the last time."""
+    series = event.get("series") or {}
+    at = series.get("lastObservedTime") or event.get("eventTime") or event.get("lastTimestamp")
+    return datetime.fromisoformat(at or event["metadata"]["creationTimestamp"])
 
 
 def _short(file: Path) -> str:
