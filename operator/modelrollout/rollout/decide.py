@@ -7,6 +7,7 @@ the operator can be killed in.
 
 from __future__ import annotations
 
+from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import Span
 from modelrollout.api.status import MetricStatus, ModelDeploymentStatus
 
@@ -37,11 +38,23 @@ def decide(situation: Situation) -> Decision:
     return Decision(decided, wake_at=_wake(situation, answer), checkpoint=essence(decided) == essence(situation.status))
 
 
+_HOUSEKEEPING = frozenset({Reason.SCALED_DOWN, Reason.SCALING_UP})
+
+
 def _after(situation: Situation, move: Move) -> Move | Wait:
-    """What people are shown of a move: what is awaited now, or the move itself where another follows at once."""
+    """What people are shown of a move: what is awaited now, or the move itself where another follows at once.
+
+    Housekeeping is not worth a line of its own: what was said before stands until there is news.
+    """
     book = Book(situation, move.status)
     answer = next(found for rule in RULES if (found := rule(book)) is not None)
-    return answer if isinstance(answer, Wait) else move
+    if isinstance(answer, Wait):
+        return answer
+    before = situation.status
+    if move.reason not in _HOUSEKEEPING or before.phase is None or before.summary.reason not in set(Reason):
+        return move
+    stalled = any(condition.type == "Stalled" and condition.status == "True" for condition in before.conditions)
+    return Wait(before.phase, Reason(before.summary.reason), before.message, stalled=stalled)
 
 
 def _under_plan(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
