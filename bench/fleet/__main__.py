@@ -20,6 +20,7 @@ NAMESPACES = 4
 
 def main() -> None:
     arguments = _arguments()
+    around = setup(_command(arguments))  # now: what is committed meanwhile is not what runs
     results = []
     try:
         for rollouts in arguments.rollouts:
@@ -27,7 +28,7 @@ def main() -> None:
             say("\n" + table(results))
     except (ClusterError, NotInTimeError) as error:
         sys.exit(f"bench.fleet: {error}")
-    found = document(results, setup(_command(arguments)), arguments.minutes)
+    found = document(results, around, arguments.minutes)
     if arguments.write_docs:
         write_docs(found)
     print(json.dumps(found, indent=2) if arguments.json else table(results))
