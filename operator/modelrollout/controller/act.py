@@ -59,6 +59,9 @@ class Pass:
     status: ModelDeploymentStatus
     plan: Plan
     children: Children
+    drained: bool = True
+    """Whether pods without weight may go now; otherwise they are `left` for a later pass."""
+    left: bool = False
     problems: list[Problem] = field(default_factory=list)
     drifts: list[str] = field(default_factory=list)
     """Values of ours that somebody else had changed and that were put back, in words."""
@@ -128,6 +131,9 @@ class Actor:
             found = work.children.deployments.get(entry.revision)
             known = found.view if found else None
             replicas = self._replicas(work, entry, record, known)
+            if replicas is not None and known is not None and not entry.weight and not work.drained:
+                work.left = work.left or replicas < known.replicas
+                replicas = max(replicas, known.replicas)
             if replicas is not None and known is not None and replicas < known.replicas:
                 await self._may_shrink(work, entry, replicas)
             await self._ensure(
@@ -242,10 +248,15 @@ _REMOVABLE: dict[str, Kind] = {kind.kind: kind for kind in (AUTOSCALER, HTTP_ROU
 
 
 def _routed(work: Pass) -> set[tuple[str, str]]:
-    """What requests are sent to right now, whatever status knows of it (a status may come back from an old backup)."""
+    """What requests are sent to right now although status knows nothing of it: a status may come back from an old backup."""
     route = work.children.route.view.route if work.children.route else None
     carried = (route.weights or {}) if route else {}
-    names = [child_name(work.owner.name, revision) for revision, weight in carried.items() if weight]
+    known = {entry.revision for entry in work.status.revisions}
+    names = [
+        child_name(work.owner.name, revision)
+        for revision, weight in carried.items()
+        if weight and revision not in known
+    ]
     return {(kind.kind, name) for name in names for kind in (DEPLOYMENT, SERVICE, AUTOSCALER)}
 
 
