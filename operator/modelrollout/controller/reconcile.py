@@ -22,7 +22,7 @@ from modelrollout.kube.events import Events, Regarding
 from modelrollout.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Ref
 from modelrollout.kube.pods import read_pods
 from modelrollout.metrics.subscription import MetricsSource
-from modelrollout.rollout.book import weights
+from modelrollout.rollout.book import Book, weights
 from modelrollout.rollout.decide import decide
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
@@ -238,12 +238,15 @@ class Controller:
         # The stamp comes first: whatever is seen from here on has it acted upon again.
         stamp, memory.settled = self.store.stamp(key), None
         work = Pass(Owner(*key, memory.uid), decision.status, situation.plan, self._children(key, memory))
+        work.drained = Book(situation, decision.status).drained
         work.problems += [refused] if refused is not None else []
         await self._actor.act(work)
         await self._answers.give(work.owner, work.status, work.children)
         await self._records.prune(work.owner, work.status, work.children)
         memory.problems = tuple(work.problems)
-        if not work.problems:
+        if work.left:
+            self.queue.wake_after(key, self.settings.drain.seconds)
+        elif not work.problems:
             memory.settled = Settled(stamp, await self._actor.grounds(situation.plan))
         self._tell_of_drift(work)
 

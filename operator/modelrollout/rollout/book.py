@@ -122,12 +122,22 @@ class Book:
         return self.status.traffic.applied_at is not None or not any(weights(self.status).values())
 
     @property
+    def drained_at(self) -> float | None:
+        """When pods without weight may go; None while that is not known.
+
+        That is a drain after the recorded weights were applied, and after the route was last seen to change.
+        """
+        applied, since = self.status.traffic.applied_at, self.situation.route.since
+        if applied is None or since is None or not self.route_as_intended:
+            return None
+        return max(applied, since) + self.situation.timing.drain
+
+    @property
     def drained(self) -> bool:
-        """Whether the recorded weights have been applied for long enough that pods without weight may go."""
-        applied = self.status.traffic.applied_at
-        if applied is None:
-            return not any(weights(self.status).values())
-        return self.route_as_intended and self.now - applied >= self.situation.timing.drain
+        """Whether pods without weight may go now."""
+        if not any(weights(self.status).values()):
+            return True
+        return self.drained_at is not None and self.now >= self.drained_at
 
     def rejection(self, revision: str) -> Rejection | None:
         """The rejection that still binds a revision: a raised `attempt` ends it."""

@@ -129,14 +129,14 @@ def _unfulfilled(book: Book) -> Wait | None:
 
 
 def _steady(book: Book) -> Wait:
-    stable, situation = book.stable, book.situation
+    stable = book.stable
     if stable is None:
         return Wait(Phase.DEPLOYING, Reason.CREATING, "Nothing runs yet.")
     wake: tuple[float, ...] = tuple(
         float(moment) for entry in book.status.revisions for moment in (entry.warm_until, entry.kept_until) if moment
     )
-    if not book.drained and book.status.traffic.applied_at is not None:
-        wake = (*wake, book.status.traffic.applied_at + situation.timing.drain)
+    if not book.drained and book.drained_at is not None:
+        wake = (*wake, book.drained_at)
     if not book.applied:
         return route_is_pending(book)
     if not book.plan.replicas and not book.plan.autoscaled:
@@ -160,13 +160,12 @@ def _taken_back(book: Book, rejection: Rejection, serving: str) -> Wait:
         f"Version {rejection.version} {verb} at {exactly(rejection.at)}{where}: {rejection.message.rstrip('.')}. Now {serving}."
         f" Revert the change (nothing restarts), apply a newer version, raise spec.rollout.attempt, or `kubectl modelrollout retry {name}`."
     )
-    traffic = book.status.traffic
     wake = [
         float(moment) for entry in book.status.revisions for moment in (entry.kept_until, entry.warm_until) if moment
     ]
-    if traffic.applied_at is not None:
-        wake.append(traffic.applied_at + book.situation.timing.drain)
-    elif book.situation.route.since is not None:
+    if book.drained_at is not None and not book.drained:
+        wake.append(book.drained_at)
+    elif not applied and book.situation.route.since is not None:
         wake.append(book.situation.route.since + book.situation.timing.settle)
     return Wait(phase, Reason(rejection.reason), message, tuple(wake), stalled=True)
 
