@@ -15,7 +15,7 @@ from modelrollout.api.status import HistoryEntry, Mode, Outcome, Role
 
 from .ledger import weights
 from .specs import METRICS, plan_of
-from .surroundings import Violation
+from .surroundings import BASE, Violation
 from .world import World
 
 CALM = 3 * 3600.0
@@ -27,6 +27,7 @@ def calm(world: World) -> None:
     """Let it come to rest, and say what is wrong if it does not."""
     _mend(world)
     decisions, events, begun = world.decisions, world.events, world.mono
+    relived = world.wall < world.prometheus.newest
     patience = rested = 0
     while world.mono < begun + CALM and world.decisions < decisions + ENOUGH and rested < 2:
         world.run(60.0 if patience < 40 else 300.0)
@@ -38,7 +39,7 @@ def calm(world: World) -> None:
             raise Violation(
                 "no_hot_loop", f"{world.decisions - decisions} decisions in {world.mono - begun:.0f}s of calm"
             )
-    if verdict := _complaint(world, begun + world.offset):
+    if verdict := _complaint(world, None if relived else begun + world.offset):
         status = world.resource.status
         raise Violation("every_rollout_ends_well", f"{verdict}; {status.phase}: {status.message}")
 
@@ -79,7 +80,7 @@ def _at_rest(world: World) -> bool:
     return status.rollout is None and status.phase in ("Healthy", "RolledBack", "Failed") and not world.commands
 
 
-def _complaint(world: World, calm_since: float) -> str:
+def _complaint(world: World, judged_since: float | None) -> str:
     """Empty if the end is what the builds deserve."""
     status, target = world.resource.status, world.resource.revision
     wish = world.resource.wish
@@ -96,7 +97,7 @@ def _complaint(world: World, calm_since: float) -> str:
         return f"the data plane carries {world.route.serving}, not {carried}"
     if target != stable and target not in bound:
         return f"{target} is asked for, {stable} serves, nothing is rejected"
-    return next((text for entry in status.history if (text := _undeserved(world, entry, calm_since))), "")
+    return next((text for entry in status.history if (text := _undeserved(world, entry, judged_since))), "")
 
 
 def _never_ending(world: World, stable: str) -> str:
@@ -119,12 +120,17 @@ def wish_pauses(world: World) -> bool:
     return any(metric.breach == "Pause" for metric in plan.metrics)
 
 
-def _undeserved(world: World, entry: HistoryEntry, calm_since: float) -> str:
-    """A bad build that was judged in the calm from its first step to its last was promoted."""
+def _undeserved(world: World, entry: HistoryEntry, judged_since: float | None) -> str:
+    """A bad build that was judged in the calm from its first step to its last was promoted.
+
+    While the clock runs through time that Prometheus has seen before there are no answers, and people approve without them.
+    """
+    if judged_since is None:
+        return ""
     judged = METRICS[world.resource.wish.metrics]
     sees = judged is not None and any("limit" in metric or "range" in metric for metric in judged)
     ended = entry.outcome is Outcome.PROMOTED and not entry.reason
-    began_in_calm = float(entry.started_at) > 1_700_000_010.0 + calm_since + 5.0
+    began_in_calm = float(entry.started_at) > BASE + judged_since + 5.0
     if ended and began_in_calm and sees and world.fates[entry.revision].bad:
         return f"{entry.revision} is bad, was judged, and was promoted"
     return ""

@@ -377,7 +377,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "every rollout goes at once": ("rule_01_all_at_once_only_with_cause", deciding(_at_once)),
     "one pod has to do": ("rule_02_pods_cover_the_recorded_weight", deciding(_one_pod)),
     "stable makes room for the candidate": ("rule_02_stable_keeps_all_its_pods", deciding(_stable_shrinks)),
-    "pods go before the traffic has left": ("rule_02_pods_with_traffic_stay", seeing(_applied)),
+    "pods go before the traffic has left": ("rule_02_pods_are_ordered_away_after_the_traffic", seeing(_applied)),
     "one ready pod is thought to be all": ("capacity_is_ready_before_the_weight_rises", facts(_all_when_one)),
     "a failed candidate takes its logs along": (
         "capacity_one_pod_of_a_failed_candidate_stays",

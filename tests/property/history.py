@@ -81,6 +81,8 @@ def make(seed: int) -> History:
         (name, rng.choice(PAUSES), rng.randrange(1000), rng.randrange(1000), rng.randrange(1000))
         for name in rng.choices(names, shares, k=rng.choice((1, 2, 4, 6, 9, 14)))
     )
+    if rng.random() < 0.12:  # The clock is set while a step is held.
+        others = (("clock", rng.choice((17.0, 31.0, 45.0)), rng.choice((2, 3, 4, 6)), 0, 0), *others)
     return History(
         seed=seed,
         fates=(Fate(load=rng.choice((1.0, 4.0, 20.0))), *(_fate(rng) for _ in REVISIONS[1:])),
@@ -107,7 +109,7 @@ def _wish(rng: random.Random) -> Wish:
     return Wish(
         replicas=rng.choice((1, 1, 2, 2, 3, 4)),
         steps=rng.randrange(len(STEPS)),
-        metrics=rng.randrange(len(METRICS)),
+        metrics=rng.choice((*range(len(METRICS)), len(METRICS) - 1)),
         inconclusive=rng.choice((0, 0, 1, 2)),
         finish=rng.random() < 0.2,
         full=rng.random() < 0.15,

@@ -115,6 +115,20 @@ def rule_02_pods_cover_the_recorded_weight(look: Look) -> str | None:
     return None
 
 
+def rule_02_pods_are_ordered_away_after_the_traffic(look: Look) -> str | None:
+    """The record asks for fewer pods only once the data plane, as it really is, needs no more of them."""
+    plan, serving = look.plan, look.world.route.serving
+    stale = look.world.lag > 0 or bool(look.world.pending)
+    if plan is None or plan.router == "Service" or stale or look.adopting or serving not in look.ledger.recorded:
+        return None
+    for entry in look.before.revisions:
+        kept = next((other.replicas for other in look.after.revisions if other.revision == entry.revision), 0)
+        floor = need(min(_lowest_full(look, plan), entry.replicas), serving.get(entry.revision, 0))
+        if kept < entry.replicas and kept < floor:
+            return f"{entry.revision} from {entry.replicas} to {kept} pods while it serves {serving[entry.revision]}"
+    return None
+
+
 def rule_02_stable_keeps_all_its_pods(look: Look) -> str | None:
     """Until the scale-down delay ends, unless the plan asks for fewer; the replica-ratio router alone moves pods."""
     plan = look.plan
@@ -299,6 +313,7 @@ RULES_OF_TRAFFIC = (
     rule_01_unready_stable_pushes_nothing_onto_the_candidate,
     rule_01_all_at_once_only_with_cause,
     rule_02_pods_cover_the_recorded_weight,
+    rule_02_pods_are_ordered_away_after_the_traffic,
     rule_02_stable_keeps_all_its_pods,
     capacity_is_ready_before_the_weight_rises,
     capacity_r_is_recorded_at_the_start,

@@ -98,7 +98,8 @@ class World(Surroundings):
             if not self._steer(intent):
                 return
             self._kill(3)
-        if status.revisions:
+        left = self.seen_route.accepted and dict(self.seen_route.weights) == intent
+        if status.revisions and (left or not intent):
             self._shrink(wanted)
 
     def _steer(self, intent: Mapping[str, int]) -> bool:
