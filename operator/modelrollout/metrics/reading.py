@@ -102,8 +102,8 @@ class Reader:
         namespace = one.target.namespace
         found: dict[str, Point] = {}
         for pod in {*track.pods.by_deployment.get(one.deployment, ()), *counters}:
-            presence = up.get((namespace, pod))
-            targets, scraped = _ABSENT if presence is None else promql.decode_presence(presence)
+            presence = up.get((namespace, pod), math.nan)
+            targets, scraped = promql.decode_presence(presence) if math.isfinite(presence) else _ABSENT
             total, part = counters.get(pod, (None, None))
             found[pod] = Point(targets, scraped, total, part)
         return found

@@ -274,8 +274,12 @@ class CounterTrack(Track):
         if sight.candidate:
             sight.expected, sight.unmet, sight.untargeted = 0.0, 0, 0
             return
-        if not sight.candidate_target and any(
-            self.pods.since.get(pod, math.inf) <= window.start for pod in self._candidate
+        # A Prometheus that knows nothing of stable either has lost its data or does not see this namespace: that is no news
+        # about the candidate, and no answer must not move a weight.
+        if (
+            not sight.candidate_target
+            and any(point.targets for point in self._stable.values())
+            and any(self.pods.since.get(pod, math.inf) <= window.start for pod in self._candidate)
         ):
             sight.untargeted += 1
         if sight.expected >= ENOUGH:
