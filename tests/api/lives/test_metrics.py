@@ -27,6 +27,10 @@ def judged(*metrics, **fields):
     return {"steps": STEPS, "analysis": {"interval": "1s", "warmUp": "0s", "metrics": list(metrics), **fields}}
 
 
+def step_of(status) -> str:
+    return status.get("step", {}).get("name", "")
+
+
 @pytest.fixture
 def traffic(life):
     with Traffic(life) as found:
@@ -39,7 +43,7 @@ def test_a_version_that_answers_well_is_promoted_by_its_metrics(life, traffic):
     life.begin("1", **judged(ERRORS, LATENCY))
     life.apply("2", **judged(ERRORS, LATENCY))
     life.reason("AnalysisPassing")
-    life.until(lambda status: status["step"] and status["step"]["name"] == "half", "the next step has begun")
+    life.until(lambda status: step_of(status) == "half", "the next step has begun")
     life.healthy("2")
     seen = [
         metric
@@ -76,7 +80,7 @@ def test_a_version_that_answers_badly_is_taken_back(life, traffic, metric, answe
 def test_a_version_that_turns_bad_at_half_of_the_traffic_is_taken_back(life, traffic):
     life.begin("1", **judged(ERRORS))
     life.apply("2", **judged(ERRORS))
-    life.until(lambda status: status["step"] and status["step"]["name"] == "half", "it has half of the traffic")
+    life.until(lambda status: step_of(status) == "half", "it has half of the traffic")
     traffic.answers["2"] = Answers(errors=0.5)
     life.taken_back("2")
     life.carries(v1=100)
@@ -85,7 +89,7 @@ def test_a_version_that_turns_bad_at_half_of_the_traffic_is_taken_back(life, tra
 def test_a_version_that_turns_bad_while_paused_is_taken_back(life, traffic):
     life.begin("1", **judged(ERRORS))
     life.apply("2", **judged(ERRORS))
-    life.until(lambda status: status["step"] and status["step"].get("appliedAt"), "the first step has begun")
+    life.until(lambda status: status.get("step", {}).get("appliedAt"), "the first step has begun")
     life.accepted("Pause")
     traffic.answers["2"] = Answers(errors=0.5)
     life.taken_back("2")
