@@ -251,7 +251,7 @@ class Prometheus:
             yield self._window(metric, window, candidate, stable)
 
     def _window(self, metric: Metric, window: Recorded, candidate: str, stable: str) -> Window:
-        if self.answer is Answer.ERROR:
+        if self.answer is Answer.ERROR and window.end not in self.given:
             return Window(window.start, window.end, Answer.ERROR, message="connection refused")
         if window.end in self.lost or not window.answered:
             return Window(window.start, window.end, Answer.NO_DATA, message="the answer was empty")

@@ -53,24 +53,25 @@ class World(Surroundings):
         situation = self.observe(process)
         decision = self.decide(situation)
         self.decisions += 1
-        process.decided_at = self.mono
         if self.watcher:
             self.watcher.decided(Moment(situation, decision, self.mono, process))
         return situation, decision
 
     def _carry_out(self, process: Process, seen: Resource, situation: Situation, decision: Decision) -> None:
         process.due = NEVER if decision.wake_at is None else self.mono + max(0.0, decision.wake_at - self.wall)
-        process.remembered = decision.status
+        if self._moved_on(situation, decision):
+            return
         spared = decision.checkpoint and not decision.urgent and self.decisions % self.save_every
         if decision.status != seen.status and not spared:
             self._kill(0)
             if self.resource.version != seen.version:
                 self._see("/resource")
                 self.dirty = True
-                return
+                return  # What was decided is forgotten, with the time that it had counted.
             self._write(self.resource._replace(status=decision.status))
             self.writes += 1
             self._kill(1)
+        process.remembered, process.decided_at = decision.status, self.mono
         if not situation.deleting:
             self._act(decision.status)
         taken = {command.uid for command in decision.status.commands}
@@ -79,6 +80,20 @@ class World(Surroundings):
             self.commands = [command for command in self.commands if command.uid not in taken]
         if decision.again:
             self.dirty = True
+
+    def _moved_on(self, situation: Situation, decision: Decision) -> bool:
+        """Before a raise or a scale-down is recorded: one fresh read of each Deployment concerned."""
+        before = {entry.revision: entry for entry in situation.status.revisions}
+        concerned = [
+            entry.revision
+            for entry in decision.status.revisions
+            if entry.weight > (before[entry.revision].weight if entry.revision in before else 0)
+            or (entry.revision in before and entry.replicas < before[entry.revision].replicas)
+        ]
+        if self._fresh(*concerned):
+            return False
+        self._resync()
+        return True
 
     def _kill(self, point: int) -> None:
         if self.kill_at is not None and self.kill_at <= point:
