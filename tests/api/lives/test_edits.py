@@ -160,6 +160,16 @@ def test_scaling_to_zero_in_mid_rollout_and_back(life):
     life.healthy("2")
 
 
+def test_a_gateway_can_be_left_for_the_service_router(life):
+    life.begin("1")
+    pods = life.pods("1").keys()
+    life.edit(traffic=None, rollout={"steps": [{"weight": 50}]})
+    life.gone("HTTPRoute", "fraud")
+    life.healthy("1")
+    assert life.pods("1").keys() == pods
+    assert life.observer.now("Service", "fraud")["spec"]["selector"]["modelrollout.dev/revision"] == life.revision("1")
+
+
 def test_the_service_router_can_be_left_for_a_gateway(life):
     life.begin("1", traffic=None, steps=[{"weight": 50}])
     assert life.observer.all("HTTPRoute") == []

@@ -174,6 +174,18 @@ def test_a_stopped_operator_ends_cleanly_and_gives_its_lease_back(life, tmp_path
     life.healthy("2")
 
 
+def test_the_accepted_plan_outlives_a_restart_while_the_spec_is_broken(life):
+    waiting_for_approval(life)
+    life.edit(server={"runtime": "Unknown"})
+    life.reason("InvalidSpec")
+    life.operator.kill()
+    life.operator.start(wait=False)
+    life.accepted("Approve", "tenth")
+    life.carries(v1=50, v2=50)
+    life.until(lambda status: status["step"]["name"] == "half", "the recorded plan is gone by")
+    assert 'no runtime "Unknown"' in life.message
+
+
 def test_an_upgrade_that_renders_pods_differently_restarts_none(life):
     waiting_for_approval(life)
     before = life.pods("1").keys() | life.pods("2").keys()

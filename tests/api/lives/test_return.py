@@ -151,6 +151,25 @@ def test_a_warm_former_version_takes_all_traffic_at_once_and_restarts_nothing(li
     assert life.outcomes()[-1] == ("1", "Promoted")
 
 
+def test_a_rollback_while_an_older_version_is_warm_leaves_that_one_warm(life):
+    life.begin("1")
+    life.promote("2")
+    warm = life.role("Former")["warmUntil"]
+    oldest = life.pods("1").keys()
+    life.apply("3")
+    life.waits("tenth")
+    life.carries(v2=90, v3=10)
+    life.accepted("Abort")
+    life.taken_back("3")
+    life.carries(v2=100)
+    former = {entry["version"]: entry for entry in life.status["revisions"] if entry["role"] == "Former"}
+    assert former["1"]["warmUntil"] == warm
+    assert life.pods("1").keys() == oldest
+    life.apply("1")
+    life.healthy("1")
+    life.carries(v1=100)
+
+
 def test_a_version_that_is_no_longer_warm_goes_through_the_steps(life):
     cold = {"scaleDownDelay": "0s"}
     life.begin("1", rollout=cold)
