@@ -32,7 +32,7 @@ demo-down: $(STAMP) ## Remove everything that the demo made
 check: lint ## Lint, types, import contracts, unit and property tests: no cluster, about a minute
 	$(RUN) -m pytest -q -n $(JOBS) tests/unit tests/property
 
-test: lint test-unit test-api test-e2e ## Everything that CI runs
+test: lint test-unit test-api ## Everything that CI runs
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
@@ -45,8 +45,9 @@ test-unit: $(STAMP) ## Unit and property tests, thousands of random histories
 
 test-api: $(STAMP) ## Tests against a real API server
 	$(RUN) -m tests.cluster up --flavor kwok
-	$(RUN) -m pytest -q -n 4 tests/api
+	$(RUN) -m pytest -q -n 3 tests/api
 
+# Not part of `test` yet: these have not been seen green three times in a row on an idle machine.
 test-e2e: $(STAMP) ## Tests with real pods, a real gateway and a real Prometheus
 	$(RUN) -m tests.cluster up
 	$(RUN) -m pytest -q tests/prometheus tests/e2e
