@@ -219,6 +219,9 @@ class Actor:
             work.problems.append(Problem(Reason.REFUSED_BY_SERVER, text))
             return
         if isinstance(outcome, Foreign):
+            # It may be that of an earlier owner, gone while nobody watched: nothing tells of what vanished then.
+            if entry is not None and await self._refresh(Ref(kind, *key)):
+                raise Moved(f"{kind} {name} was another one")
             text = f"{kind} {name} exists and is not ours ({outcome.who}); it was left alone. Delete or rename it, or use another name."
             work.problems.append(Problem(Reason.FOREIGN_OBJECT, text))
             return
