@@ -59,8 +59,11 @@ def take(provider: Provider, steps: Steps) -> Stage:
     """Use the cluster if it runs, else make it; either way remember which it was. Raises ClusterError."""
     cluster = make_cluster(provider, Flavor.PODS, steps=steps)
     before = remembered()
-    known = before is not None and before.provider == provider and before.made_cluster
-    made = known or (provider is not Provider.EXISTING and cluster.status().state is State.DOWN)
+    if before is not None and before.provider != provider:
+        raise ClusterError(f"there is a demo on the {before.provider} cluster already; remove it first: make demo-down")
+    made = (before is not None and before.made_cluster) or (
+        provider is not Provider.EXISTING and cluster.status().state is State.DOWN
+    )
     remember(Memory(provider, made))
     info = cluster.up()
     if info.gateway is None or info.prometheus is None:

@@ -146,6 +146,13 @@ def test_what_down_needs_is_remembered_before_anything_is_made():
     assert remembered() == Memory("local", made_cluster=True)
 
 
+def test_a_demo_elsewhere_is_not_forgotten():
+    remember(Memory("local", made_cluster=True))
+    with pytest.raises(ClusterError, match="on the local cluster already"):
+        stage.take(Provider.KIND, Screen(Console(file=io.StringIO())))
+    assert remembered() == Memory("local", made_cluster=True)
+
+
 def test_problems_are_told_in_words_and_end_with_1(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(program, "up", lambda *_: (_ for _ in ()).throw(ClusterError("no gateway")))
     assert program.main(["up"]) == 1
