@@ -24,10 +24,16 @@ def _portions():
 def test_the_rules_hold_in_histories(first):
     for seed in range(first, min(first + PORTION, FIRST + HISTORIES)):
         history = make(seed)
-        try:
-            play(history, decide)
-        except Exception as error:  # noqa: BLE001  whatever is wrong, the shortest way to it is what helps
+        if (error := _error(history)) is not None:
             pytest.fail(_story(history, error), pytrace=False)
+
+
+def _error(history: History) -> Exception | None:
+    try:
+        play(history, decide)
+    except Exception as error:  # noqa: BLE001  whatever is wrong, the shortest way to it is what helps
+        return error
+    return None
 
 
 def _story(history: History, error: Exception) -> str:
