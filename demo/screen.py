@@ -96,7 +96,9 @@ class Screen(Steps):
         """Write the picture."""
         assert self._picture is not None
         file.parent.mkdir(parents=True, exist_ok=True)
-        self._picture.save_svg(str(file), title=title)
+        picture = self._picture.export_svg(title=title)
+        # Nothing is fetched to look at it: whoever does has a monospaced font.
+        file.write_text(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL))
 
     def _print(self, text: Text) -> None:
         # On a terminal long sentences wrap below their indentation; in a file they stay whole.
