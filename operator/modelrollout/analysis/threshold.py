@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from modelrollout.api.analysis import Metric, Threshold
+from modelrollout.api.analysis import Metric, OnBreach, Threshold
 from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import Timestamp
 from modelrollout.api.status import MESSAGE_LIMIT, MetricStatus, Verdict
@@ -153,8 +153,8 @@ def _fold(metric: Metric, rule: _Rule, tally: _Tally, windows: Sequence[Window],
                 tally = replace(tally, checks=(tally.checks + result)[-rule.of :])
         shown = reading if reading is not None and reading.candidate is not None else fold.shown
         fold = _Fold(tally, window, None, reading, shown)
-        if rule.fails(tally) and not failing:
-            break
+        if rule.fails(tally) and not failing and metric.breach is OnBreach.ROLLBACK:
+            break  # the rollback is decided on what was known then; any other breach goes on being judged
         failing = rule.fails(tally)
     return fold
 

@@ -128,16 +128,17 @@ class Controller:
         await self._read_pods(key, entry, memory)
         children = self._children(key, memory)
         situation = self._observer.situation(key, entry, children, memory)
+        decided_at = self.clock.monotonic()
         decision = decide(situation)
-        memory.decided_at = self.clock.monotonic()
         if situation.deleting:
             self._forget(key)
             return False
         if await self._moved_on(key, situation, decision):
             return True
-        memory.unwritten = decision.status
         problems_before = memory.problems
         refused = await self._record(key, entry, memory, decision, children)
+        # Only now: a decision that could not be recorded must not take the time since the last one with it.
+        memory.decided_at, memory.unwritten = decided_at, decision.status
         await self._act(key, situation, decision, memory, refused)
         self._measure(key, decision, situation, memory)
         self.queue.wake_at(key, decision.wake_at)

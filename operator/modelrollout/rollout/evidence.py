@@ -93,6 +93,8 @@ def _step(book: Book, passed: float) -> ModelDeploymentStatus:
     status, step = book.status, book.status.step
     if step is None or step.index == 0 or book.direct or book.step is None:
         return status
+    if book.candidate is not None and book.rejection(book.candidate.revision) is not None:
+        return status  # it has been judged, and only waits for a place to give its weight to
     if step.applied_at is None:
         if status.traffic.applied_at is None or not candidate_holds(book, book.step):
             return status

@@ -114,6 +114,9 @@ def weigh(book: Book, step: PlanStep) -> Move:
     if candidate.weight != step.weight:
         status = with_weight(status, candidate.revision, step.weight, now, f"step {step.name}")
         status = change(status, candidate.revision, replicas=_pods_at(book, step.weight))
+        if book.stable is not None:
+            needed = stable_pods(book.plan, book.full, step.weight)
+            status = change(status, book.stable.revision, replicas=max(book.stable.replicas, needed))
     index = book.plan.steps.index(step) + 1
     text = f"{percent(candidate.weight)} → {percent(step.weight)} (step {index} of {len(book.plan.steps)})"
     return Move(

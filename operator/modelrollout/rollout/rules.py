@@ -168,7 +168,9 @@ def rejected_candidate_returns(book: Book) -> Move | Wait | None:
         return None
     if must_keep_weight(book):
         message = f"Version {candidate.version} was taken back ({rejection.message}), but stable has no ready pod; traffic follows as soon as it has one."
-        return Wait(Phase.ROLLING_BACK, Reason.STABLE_UNAVAILABLE, message, stalled=True)
+        waiting = Wait(Phase.ROLLING_BACK, Reason.STABLE_UNAVAILABLE, message, stalled=True)
+        # Stable may be short of pods because it was never given them.
+        return scale(book, recorded_pods(book)) or waiting
     outcome = _OUTCOMES.get(rejection.reason, Outcome.ROLLED_BACK)
     return leave(book, Ending(outcome, rejection.reason, rejection.message))
 
