@@ -227,13 +227,17 @@ class Life:
         self.observer.until(so, f"version {version} has {count} ready pods")
 
     def sentinel(self) -> None:
-        """Have the operator work on another resource and wait for that: what was queued before has been looked at."""
+        """Have the operator work on another resource and wait for that: what was queued before has been looked at.
+
+        Status is written before it is acted upon, and keys are worked on side by side; so wait for the end of all of it, too.
+        """
         name = f"sentinel-{uuid.uuid4().hex[:6]}"
         self.objects.create(model(name=name, server={"runtime": "Unknown"}))
         seen = partial(self.observer.now, "ModelDeployment", name)
         self.observer.until(lambda: (seen() or {}).get("status"), "the sentinel is seen")
         self.objects.delete("ModelDeployment", name)
         self.gone("ModelDeployment", name)
+        self.observer.until(self.operator.idle, "the operator is idle")
 
     def versions(self) -> dict[tuple[str, str], int]:
         """The resourceVersion of everything, save of sentinels and pods."""

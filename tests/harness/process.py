@@ -116,6 +116,12 @@ class Operator:
             text: str = answer.read().decode()
         return text
 
+    def idle(self) -> bool:
+        """Whether no key is queued or being worked on."""
+        samples = [one for family in text_string_to_metric_families(self.page()) for one in family.samples]
+        busy = ("workqueue_depth", "workqueue_longest_running_processor_seconds")
+        return not any(sample.value for sample in samples if sample.name in busy)
+
     def requests(self, *, code: str = "") -> dict[tuple[str, str], int]:
         """Requests to the API server since its start, by verb and resource."""
         found: dict[tuple[str, str], int] = {}

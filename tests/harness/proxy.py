@@ -40,6 +40,7 @@ class Proxy:
         self._server, self._kill, self._every, self._free = server, kill, every, 0
         self.fate = fate
         self.struck: list[Signature] = []
+        self._open_requests: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
         self.port = server.background.call(self._open())
 
@@ -52,8 +53,15 @@ class Proxy:
         return int(self._runner.addresses[0][1])
 
     def close(self) -> None:
+        self._server.background.call(self._close())
+
+    async def _close(self) -> None:
+        """Watches have no end of their own."""
+        for task in self._open_requests:
+            task.cancel()
+        await asyncio.gather(*self._open_requests, return_exceptions=True)
         assert self._runner is not None
-        self._server.background.call(self._runner.cleanup())
+        await self._runner.cleanup()
 
     def kubeconfig(self, folder: Path) -> Path:
         """A kubeconfig that leads here; the proxy has credentials of its own."""
@@ -71,6 +79,10 @@ class Proxy:
         return file
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open_requests.add(task)
+        task.add_done_callback(self._open_requests.discard)
         body = await request.read()
         fate = self._meet(request, body)
         if fate is Fate.CONFLICT:
@@ -117,7 +129,7 @@ async def _forward(request: web.Request, answer: aiohttp.ClientResponse) -> web.
         async for chunk in answer.content.iter_any():
             await response.write(chunk)
         await response.write_eof()
-    except (ConnectionError, asyncio.CancelledError, aiohttp.ClientError):
+    except (ConnectionError, aiohttp.ClientError):
         if request.transport is not None:
             request.transport.abort()
     return response

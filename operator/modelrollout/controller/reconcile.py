@@ -155,6 +155,9 @@ class Controller:
         for revision, found in children.deployments.items():
             seen, now = memory.pods.get(revision), self.clock.monotonic()
             lacking = found.view.ready < found.view.replicas
+            if lacking and status.rollout is not None and status.rollout.loaded_at is None:
+                # A Deployment says nothing when its pods begin to crash or cannot pull their image; the load deadline bounds this.
+                self.queue.wake_after(key, PODS_AGAIN)
             if seen is not None and seen.of == found.view and not (lacking and now - seen.read_at >= PODS_AGAIN):
                 continue
             labels = ",".join(f"{name}={value}" for name, value in selector(key[1], revision).items())
