@@ -43,7 +43,10 @@ class Of(Enum):
 class Method(Enum):
     """How the questions of a metric are answered."""
 
+    SEQUENTIAL = "Sequential"
+    """By evidence, with a stated error probability."""
     THRESHOLD = "Threshold"
+    """By failed checks over a look-back."""
 
 
 class OnBreach(Enum):
@@ -132,8 +135,8 @@ class ErrorRate(Model):
 class Latency(Model):
     """The share of requests that took longer than a threshold."""
 
-    threshold: LatencyBound
-    """Slower than this is bad. The next bound of the histogram at or above it is used and shown as `effectiveThreshold`."""
+    threshold: LatencyBound | None = None
+    """Slower than this is bad. The next bound of the histogram at or above it is used and shown as `effectiveThreshold`. Without it (method Sequential) all bounds are judged together."""
     of: Of | None = None
     """Which latency. Default: Request."""
     source: Source | None = None
@@ -163,9 +166,11 @@ class Compare(Model):
     """The question against stable."""
 
     margin: Factor | None = None
-    """Rates: at most this many times stable's rate."""
+    """Rates: at most this many times stable's rate. Default with method Sequential: 1, or 1.2 for latency."""
     ignore_below: Rate | None = None
     """Rates: a candidate below this rate is never said to be worse. Default 0.1%."""
+    non_inferiority_margin: Factor | None = None
+    """Rates: promotion asks for a certificate that the candidate is less than this many times as bad as stable. Default 2."""
     max_drop: Number | None = None
     """Query: the candidate's number may lie at most this far below stable's."""
     max_rise: Number | None = None
@@ -210,8 +215,25 @@ class Threshold(
         return self
 
 
+DEFAULT_METHOD = Method.THRESHOLD
+"""How rates are judged where nothing is named."""
+
 _KINDS = ("errorRate", "latency", "ratio", "query")
 _ONE_KIND = " + ".join(f"(has(self.{kind}) ? 1 : 0)" for kind in _KINDS) + " == 1"
+
+
+class Overdispersion(Factor):
+    """A design effect as a number of at least 1, or ``Auto``."""
+
+    __slots__ = ()
+    pattern = r"^(Auto|[1-9][0-9]{0,3}(\.[0-9]{1,4})?)$"
+    example = 'Auto or "1.5"'
+    integers = (1, 9_999)
+
+    @property
+    def stated(self) -> float | None:
+        """The number, None for Auto."""
+        return None if self == "Auto" else float(self)
 
 
 class Metric(
@@ -221,20 +243,40 @@ class Metric(
         rule("!has(self.limit) || !has(self.query)", "limit is for rates; a query takes range"),
         rule("!has(self.range) || has(self.query)", "range is for a query; rates take limit"),
         rule(
+            "!has(self.latency) || has(self.latency.threshold)"
+            " || !(has(self.limit) || (has(self.method) && self.method == 'Threshold'))",
+            "latency.threshold must be named with limit or method Threshold, such as 250ms",
+        ),
+        rule(
             "has(self.limit) || has(self.range) || has(self.compare)",
             "ask at least one question: limit or range, or compare",
         ),
         rule(
-            "!has(self.compare) || has(self.query) || has(self.compare.margin)",
+            "!has(self.compare) || has(self.query) || has(self.compare.margin)"
+            " || !has(self.method) || self.method != 'Threshold'",
             'compare.margin must be named with method Threshold, such as "1.5"',
+        ),
+        rule(
+            "!has(self.method) || self.method != 'Sequential' || !has(self.query)",
+            "method Sequential is for rates; a query is judged by method Threshold",
+        ),
+        rule(
+            "!has(self.threshold) || has(self.query) || (has(self.method) && self.method == 'Threshold')",
+            "threshold belongs to method Threshold; name that method, or leave threshold out",
+        ),
+        rule(
+            "!(has(self.minimumErrors) || has(self.overdispersion)) || !(has(self.query)"
+            " || (has(self.method) && self.method == 'Threshold'))",
+            "minimumErrors and overdispersion belong to method Sequential",
         ),
         rule(
             "!has(self.compare) || !has(self.query) || has(self.compare.maxDrop) || has(self.compare.maxRise)",
             "compare of a query takes maxDrop or maxRise",
         ),
         rule(
-            "!has(self.compare) || !has(self.query) || !(has(self.compare.margin) || has(self.compare.ignoreBelow))",
-            "margin and ignoreBelow are for rates; compare of a query takes maxDrop or maxRise",
+            "!has(self.compare) || !has(self.query) || !(has(self.compare.margin) || has(self.compare.ignoreBelow)"
+            " || has(self.compare.nonInferiorityMargin))",
+            "margin, ignoreBelow and nonInferiorityMargin are for rates; compare of a query takes maxDrop or maxRise",
         ),
         rule(
             "!has(self.compare) || has(self.query) || !(has(self.compare.maxDrop) || has(self.compare.maxRise))",
@@ -261,15 +303,19 @@ class Metric(
     compare: Compare | None = None
     """The candidate must not be worse than stable by more than this."""
     method: Method | None = None
-    """How the questions are answered. Default: Threshold."""
+    """How the questions are answered. Default: Sequential for rates, Threshold for a query."""
     threshold: Threshold | None = None
-    """Look-back and number of failed checks."""
+    """Threshold: look-back and number of failed checks."""
     delay: Duration | None = None
     """How late the data come in: the step ends no earlier than hold + delay."""
     when: Annotated[list[StepKind], Field(max_length=4, min_length=1)] | None = None
     """The steps it gates. Default: Live and Bake."""
     minimum_sample_size: Annotated[Whole, Field(ge=0, le=1_000_000_000)] | None = None
     """Candidate requests in the step below which the metric neither passes nor (Threshold) fails. Default 100."""
+    minimum_errors: Annotated[Whole, Field(ge=0, le=1_000_000_000)] | None = None
+    """Sequential: bad events of the candidate below which the metric does not fail. Default 3."""
+    overdispersion: Overdispersion | None = None
+    """Sequential: how much more the errors of stable's pods vary than chance explains: Auto (the default) measures it, a number such as `"1.5"` states it."""
     on_breach: OnBreach | None = None
     """What Fail does. Default: Rollback."""
     gate: Flag | None = None
@@ -300,6 +346,18 @@ class Metric(
         return self.gate if self.gate is not None else self.breach is not OnBreach.WARN
 
     @property
+    def judged_by(self) -> Method:
+        """How the questions are answered, resolved."""
+        if self.query is not None:
+            return Method.THRESHOLD
+        return self.method or DEFAULT_METHOD
+
+    @property
+    def least_errors(self) -> int:
+        """Minimum of bad events for a Fail by evidence, resolved."""
+        return 3 if self.minimum_errors is None else self.minimum_errors
+
+    @property
     def sample(self) -> int:
         """Minimum sample in candidate requests, resolved; a query has none."""
         if self.query is not None:
@@ -319,16 +377,29 @@ class Metric(
             self._questions_of_rate()
         else:
             self._questions_of_query()
+        self._options_of_methods()
         if self.limit is None and self.range is None and self.compare is None:
             raise ValueError("ask at least one question: limit or range, or compare")
         return self
+
+    def _options_of_methods(self) -> None:
+        boundless = self.latency is not None and self.latency.threshold is None
+        if boundless and (self.limit is not None or self.judged_by is Method.THRESHOLD):
+            raise ValueError("latency.threshold must be named with limit or method Threshold, such as 250ms")
+        if self.query is not None and self.method is Method.SEQUENTIAL:
+            raise ValueError("method Sequential is for rates; a query is judged by method Threshold")
+        if self.threshold is not None and self.judged_by is Method.SEQUENTIAL:
+            raise ValueError("threshold belongs to method Threshold; name that method, or leave threshold out")
+        by_evidence = self.minimum_errors is not None or self.overdispersion is not None
+        if by_evidence and self.judged_by is Method.THRESHOLD:
+            raise ValueError("minimumErrors and overdispersion belong to method Sequential")
 
     def _questions_of_rate(self) -> None:
         if self.range is not None:
             raise ValueError("range is for a query; rates take limit")
         if self.compare is None:
             return
-        if self.compare.margin is None:
+        if self.compare.margin is None and self.judged_by is Method.THRESHOLD:
             raise ValueError('compare.margin must be named with method Threshold, such as "1.5"')
         if self.compare.max_drop is not None or self.compare.max_rise is not None:
             raise ValueError("maxDrop and maxRise are for a query; compare of a rate takes margin")
@@ -340,8 +411,19 @@ class Metric(
             return
         if self.compare.max_drop is None and self.compare.max_rise is None:
             raise ValueError("compare of a query takes maxDrop or maxRise")
-        if self.compare.margin is not None or self.compare.ignore_below is not None:
-            raise ValueError("margin and ignoreBelow are for rates; compare of a query takes maxDrop or maxRise")
+        ratios = (self.compare.margin, self.compare.ignore_below, self.compare.non_inferiority_margin)
+        if any(field is not None for field in ratios):
+            raise ValueError(
+                "margin, ignoreBelow and nonInferiorityMargin are for rates; compare of a query takes maxDrop or maxRise"
+            )
+
+
+class Probability(Rate):
+    """The probability of a wrong verdict: more than 0, at most 50 %."""
+
+    __slots__ = ()
+    pattern = r"^(50(\.0{1,4})?|[1-4][0-9](\.[0-9]{1,4})?|[1-9](\.[0-9]{1,4})?|0\.[0-9]{0,3}[1-9][0-9]{0,3})%$"
+    example = '"1%" or "0.1%", from 0.0001% to 50%'
 
 
 class Identify(Model):
@@ -368,6 +450,10 @@ class Analysis(Model):
     """Tell versions apart by a label instead of by pod."""
     no_data_deadline: Duration | None = None
     """Missing answers for this long are also reported as Stalled. Default 1h."""
+    false_rollback_probability: Probability | None = None
+    """Sequential: a candidate that is no worse than stable is taken back with at most this probability. Default 1%."""
+    bad_promotion_probability: Probability | None = None
+    """Sequential: a candidate that is `nonInferiorityMargin` times as bad as stable is certified with at most this probability. Default 5%."""
     on_inconclusive: OnInconclusive | None = None
     """What happens to a step that lacks evidence at its maxDuration. Default Hold."""
     metrics: (

@@ -270,6 +270,15 @@ _STEP_RULES = [
 ]
 
 
+class Pace(Enum):
+    """What ends a step that all metrics pass."""
+
+    SCHEDULE = "Schedule"
+    """Its hold."""
+    EVIDENCE = "Evidence"
+    """Its metrics being certified, or its hold, whichever comes first."""
+
+
 class Rollout(Model):
     """How a new version gets its traffic."""
 
@@ -292,6 +301,8 @@ class Rollout(Model):
     """Proportional to the weight (the default), or Full."""
     when_superseded: WhenSuperseded | None = None
     """What a new spec does to a rollout under way: Replace it (the default), or let it Finish."""
+    pace: Pace | None = None
+    """A step ends with its hold (Schedule, the default), or as soon as its metrics are certified (Evidence)."""
     ready_when: ReadyWhen | None = None
     """Ready is true when the desired version is Promoted (the default), or while it is Serving as planned."""
     paused: Flag | None = None

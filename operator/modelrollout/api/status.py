@@ -171,6 +171,8 @@ class RolloutStatus(StatusModel):
     """Observed time from the start until the candidate was first ready, for the load deadline."""
     restarts_base: int = 0
     """Container restarts of the candidate's pods before the step began."""
+    planned_windows: int = 0
+    """Windows that the plan had for the evidence when the candidate started; never changed afterwards."""
     blocked: Problem | None = None
     """Why the candidate stays at weight 0 until the spec changes or it is retried."""
 
@@ -230,6 +232,24 @@ class MetricStatus(StatusModel):
     """The candidate's bad events in the step."""
     stable_errors: int = 0
     """Stable's bad events in the step."""
+    interval: Word | None = None
+    """Between what the ratio lies, with the stated error probability, judged by this step alone."""
+    evidence: Word | None = None
+    """Sequential: evidence that the candidate is worse, as a share of what takes it back."""
+    certificate: Word | None = None
+    """Sequential: evidence that the candidate is not much worse, as a share of what promotion needs."""
+    certified: bool | None = None
+    """The certificate stands."""
+    decision_at: Timestamp | None = None
+    """About when the certificate will stand at this traffic."""
+    design_effect: Word | None = None
+    """How much more errors vary from pod to pod than chance explains, as measured before the first weight; evidence is divided by it."""
+    total_requests: int = 0
+    """The candidate's requests in all steps that the evidence rests on."""
+    total_errors: int = 0
+    """The candidate's bad events in all steps that the evidence rests on."""
+    state: Annotated[str, Field(max_length=4096)] | None = None
+    """The evidence itself, exactly, encoded."""
     checks: Annotated[str, Field(max_length=100)] | None = None
     """The last checks, oldest first: `.` passed, `F` failed."""
     through: Timestamp | None = None

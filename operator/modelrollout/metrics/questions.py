@@ -131,6 +131,8 @@ def _latency(metric: Metric, asked: Latency, preset: RuntimePreset) -> Histogram
         )
     family = _family(series.latency, *_excluded(metric, series, ()))
     buckets = Family(f"{family.series}_bucket", family.conditions, buckets=True)
+    if asked.threshold is None:
+        raise SpecError(f"spec.analysis.metrics ({metric.name}).latency.threshold", "must be named, such as 250ms")
     return Histogram(buckets, asked.threshold.seconds, series.latency_unit)
 
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from modelrollout.api.analysis import Analysis, Metric, OnInconclusive, StepKind
+from modelrollout.api.analysis import Analysis, Metric, OnInconclusive, Probability, StepKind
 from modelrollout.api.scalars import FULL_WEIGHT, Duration, Weight
 from modelrollout.api.settings import Settings
 from modelrollout.api.spec import (
     Advance,
     CandidateReplicas,
     ModelDeploymentSpec,
+    Pace,
     ReadyWhen,
     Rollout,
     Step,
@@ -51,7 +52,8 @@ class PlanStep:
 class Plan:
     """What the decision core needs of a spec. Times in seconds.
 
-    `steps` always ends with a step at 100 %. `metrics` is empty and `judged` False for `analysis.mode: None`.
+    `steps` always ends with a step at 100 %. `metrics` is empty and `judged` False for `analysis.mode: None`. `by_evidence`: a step
+    ends early once its metrics are certified. `false_rollback` and `bad_promotion` are probabilities.
     """
 
     steps: tuple[PlanStep, ...]
@@ -73,10 +75,23 @@ class Plan:
     warm_up: float = 60.0
     no_data_deadline: float = HOUR
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
+    by_evidence: bool = False
+    false_rollback: float = 0.01
+    bad_promotion: float = 0.05
     router: str = "Service"
     coarse: bool = False
     written: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """The fields of the spec that the plan was made from, as they are recorded."""
+
+    @cached_property
+    def planned_windows(self) -> int:
+        """Windows in all holds together, one at least: over so many the evidence spreads its stakes."""
+        return max(1, round(sum(step.hold for step in self.steps if step.weight) / self.interval))
+
+    @cached_property
+    def last_live_step(self) -> PlanStep | None:
+        """The step that asks for certificates: the last one in which both versions have traffic."""
+        return next((step for step in reversed(self.steps) if step.kind is StepKind.LIVE), None)
 
     @cached_property
     def text(self) -> str:
@@ -117,6 +132,9 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         warm_up=_seconds(analysis.warm_up, 60),
         no_data_deadline=_seconds(analysis.no_data_deadline, HOUR),
         on_inconclusive=analysis.on_inconclusive or OnInconclusive.HOLD,
+        by_evidence=rollout.pace is Pace.EVIDENCE,
+        false_rollback=_probability(analysis.false_rollback_probability, 0.01),
+        bad_promotion=_probability(analysis.bad_promotion_probability, 0.05),
         router="Gateway" if spec.traffic and spec.traffic.gateway else "Service",
         coarse=bool(spec.traffic and spec.traffic.service and spec.traffic.service.coarse == "Accept"),
         written={name: written[name] for name in PLAN_FIELDS if name in written},
@@ -165,3 +183,7 @@ def _named(steps: list[PlanStep]) -> list[PlanStep]:
 
 def _seconds(duration: Duration | None, default: float) -> float:
     return default if duration is None else duration.seconds
+
+
+def _probability(written: Probability | None, default: float) -> float:
+    return default if written is None else written.fraction
