@@ -118,12 +118,12 @@ def selectors() -> st.SearchStrategy[Spec]:
 
 
 def _kinds_of_rate() -> st.SearchStrategy[Spec]:
-    source = st.sampled_from(["Auto", "Router", "Server"])
+    source = st.sampled_from(["Auto", "Server"])
     statuses = st.lists(st.sampled_from(["5xx", "503", "429"]), min_size=1, max_size=3)
     latency = st.builds(
         lambda threshold, rest: {"threshold": threshold, **rest},
         st.integers(1, 9999).flatmap(lambda count: st.sampled_from([f"{count}ms", f"{count}s", f"1m{count}s"])),
-        some(source=source, of=st.sampled_from(["Request", "TimeToFirstToken", "PerToken"])),
+        some(source=source),
     )
     ratio = st.builds(
         lambda side, part, total: {side: part, "total": total},

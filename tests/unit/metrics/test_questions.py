@@ -69,8 +69,6 @@ def test_ratios_take_selectors_as_written():
     [
         ({"errorRate": {}}, CUSTOM, "spec.analysis.metrics[m].errorRate: the runtime Custom names no series"),
         ({"latency": {"threshold": "1s"}}, CUSTOM, "the runtime Custom names no series of requests"),
-        ({"errorRate": {"source": "Router"}}, PRESET, "errorRate.source: Router is not supported"),
-        ({"latency": {"threshold": "1s", "of": "PerToken"}}, PRESET, "names no histogram for PerToken"),
         ({"query": "x{{pod}}", "limit": None, "range": {"min": "0"}}, PRESET, "{{pod}} is not known; there are {{nam"),
     ],
 )
