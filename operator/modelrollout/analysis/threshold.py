@@ -4,8 +4,8 @@ New windows are folded one by one into what was recorded, oldest first, with a c
 fold stops
 
 - at a window whose answer is still awaited (ERROR): real data will take its place, and nothing may be counted past it;
-- at the window with which the metric begins to fail: whoever folds a backlog after an outage must see the same Fail that was
-  to be seen live, even if later windows look better.
+- at the window with which the metric begins to fail, where that takes the candidate back: whoever folds a backlog after an outage
+  must see the same Fail that was to be seen live, even if later windows look better. It stays there, however often it is folded.
 
 So the verdict does not depend on how the windows were portioned. Windows without data are passed over, and say so.
 """
@@ -136,7 +136,9 @@ class _Fold:
 def _fold(metric: Metric, rule: _Rule, tally: _Tally, windows: Sequence[Window], context: StepContext) -> _Fold:
     inside = [window for window in windows if window.start >= context.since]
     comparing = compares(metric, context.kind)
-    fold, failing = _Fold(tally), rule.fails(tally)
+    fold, final = _Fold(tally), metric.breach is OnBreach.ROLLBACK
+    if final and rule.fails(tally):
+        return fold
     for position, window in enumerate(inside):
         awaited = window.answer is Answer.ERROR
         if window.end <= fold.tally.through or (window.start < fold.tally.through and not awaited):
@@ -153,9 +155,8 @@ def _fold(metric: Metric, rule: _Rule, tally: _Tally, windows: Sequence[Window],
                 tally = replace(tally, checks=(tally.checks + result)[-rule.of :])
         shown = reading if reading is not None and reading.candidate is not None else fold.shown
         fold = _Fold(tally, window, None, reading, shown)
-        if rule.fails(tally) and not failing and metric.breach is OnBreach.ROLLBACK:
+        if final and rule.fails(tally):
             break  # the rollback is decided on what was known then; any other breach goes on being judged
-        failing = rule.fails(tally)
     return fold
 
 

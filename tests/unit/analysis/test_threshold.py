@@ -71,8 +71,17 @@ def test_folding_a_backlog_stops_at_the_window_that_begins_to_fail():
     backlog = [window(i, 10) for i in range(3)] + [window(i, 0, requests=500) for i in range(3, 20)]
     at_once = judge(metric(), None, backlog, LIVE)
     assert (at_once.verdict, at_once.through) == (Verdict.FAIL, 150.0)
-    warned = judge(metric(), at_once, backlog, LIVE)
-    assert warned.verdict is Verdict.PASS
+    assert judge(metric(), at_once, backlog, LIVE) is at_once, "what takes a candidate back is not looked at again"
+
+
+def test_a_metric_that_takes_nothing_back_goes_on_being_judged_after_a_fail():
+    backlog = [window(i, 10) for i in range(3)] + [window(i, 0, requests=500) for i in range(3, 20)]
+    warns = metric(onBreach="Warn")
+    failed = judge(warns, None, backlog[:3], LIVE)
+    assert failed.verdict is Verdict.FAIL
+    later = judge(warns, failed, backlog, LIVE)
+    assert (later.verdict, later.through) == (Verdict.PASS, backlog[-1].end)
+    assert later == judge(warns, None, backlog, LIVE)
 
 
 def test_the_portions_in_which_windows_arrive_do_not_matter():
