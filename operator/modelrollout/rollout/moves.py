@@ -118,7 +118,7 @@ def weigh(book: Book, step: PlanStep) -> Move:
             needed = stable_pods(book.plan, book.full, step.weight)
             status = change(status, book.stable.revision, replicas=max(book.stable.replicas, needed))
     index = book.plan.steps.index(step) + 1
-    text = f"{percent(candidate.weight)} → {percent(step.weight)} (step {index} of {len(book.plan.steps)})"
+    text = f"Version {candidate.version}: {percent(candidate.weight)} → {percent(step.weight)} (step {index} of {len(book.plan.steps)})"
     return Move(
         status,
         Phase.PROGRESSING,
@@ -146,7 +146,7 @@ def take_all(book: Book, reason: str) -> Move:
     candidate = book.candidate
     assert candidate is not None
     status = with_weight(book.status, candidate.revision, FULL_WEIGHT, book.now, reason)
-    text = f"{percent(candidate.weight)} → 100 % ({reason})"
+    text = f"Version {candidate.version}: {percent(candidate.weight)} → 100 % ({reason})"
     return Move(
         status,
         Phase.PROMOTING,
@@ -168,7 +168,8 @@ def give_back(book: Book, reason: Reason, message: str, *, blocked: bool = False
     if blocked and status.rollout is not None:
         problem = Problem(reason=reason, message=cut(message))
         status = status.model_copy(update={"rollout": status.rollout.model_copy(update={"blocked": problem})})
-    note = EventNote(Reason.WEIGHT_CHANGED, f"{percent(candidate.weight)} → 0 %: {message}", warning=True)
+    text = f"Version {candidate.version}: {percent(candidate.weight)} → 0 %: {message}"
+    note = EventNote(Reason.WEIGHT_CHANGED, text, warning=True)
     return Move(status, Phase.PROGRESSING, reason, message, (note,), urgent=True)
 
 
@@ -193,7 +194,8 @@ def reject(book: Book, outcome: Outcome, reason: Reason, message: str) -> Move:
     ending = Ending(outcome, reason, message)
     status = with_rejection(book.status, candidate, book.plan.attempt, book.now, ending)
     status = status.model_copy(update={"paused": None})
-    noted = EventNote(Reason.ROLLED_BACK, cut(f"{percent(candidate.weight)} → 0 %: {message}", 900), warning=True)
+    text = f"Version {candidate.version}: {percent(candidate.weight)} → 0 %: {message}"
+    noted = EventNote(Reason.ROLLED_BACK, cut(text, 900), warning=True)
     if must_keep_weight(book):
         problem = Problem(reason=reason, message=cut(message))
         rollout = status.rollout.model_copy(update={"blocked": problem}) if status.rollout else None
