@@ -50,7 +50,7 @@ test-api: $(STAMP) ## Tests against a real API server
 # Not part of `test` yet: these have not been seen green three times in a row on an idle machine.
 test-e2e: $(STAMP) ## Tests with real pods, a real gateway and a real Prometheus
 	$(RUN) -m tests.cluster up
-	$(RUN) -m pytest -q tests/prometheus tests/e2e
+	$(RUN) -m pytest -q -n 2 --dist loadgroup --durations=10 tests/prometheus tests/e2e
 
 histories: $(STAMP) ## Many random histories of the decision core: make histories HISTORIES=100000
 	MODELROLLOUT_HISTORIES=$(HISTORIES) $(RUN) -m pytest -q -n $(JOBS) tests/property

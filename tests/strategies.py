@@ -118,12 +118,12 @@ def selectors() -> st.SearchStrategy[Spec]:
 
 
 def _kinds_of_rate() -> st.SearchStrategy[Spec]:
-    source = st.sampled_from(["Auto", "Router", "Server"])
+    source = st.sampled_from(["Auto", "Server"])
     statuses = st.lists(st.sampled_from(["5xx", "503", "429"]), min_size=1, max_size=3)
     latency = st.builds(
         lambda threshold, rest: {"threshold": threshold, **rest},
         st.integers(1, 9999).flatmap(lambda count: st.sampled_from([f"{count}ms", f"{count}s", f"1m{count}s"])),
-        some(source=source, of=st.sampled_from(["Request", "TimeToFirstToken", "PerToken"])),
+        some(source=source),
     )
     ratio = st.builds(
         lambda side, part, total: {side: part, "total": total},
@@ -140,8 +140,31 @@ def _kinds_of_rate() -> st.SearchStrategy[Spec]:
 
 
 def _questions_of_rate() -> st.SearchStrategy[Spec]:
-    compare = st.builds(lambda margin, rest: {"margin": margin, **rest}, factors(), some(ignoreBelow=rates()))
-    return _either(limit=rates(), compare=compare)
+    by_checks = st.builds(lambda margin, rest: {"margin": margin, **rest}, factors(), some(ignoreBelow=rates()))
+    by_evidence = some(margin=factors(), ignoreBelow=rates(), nonInferiorityMargin=factors())
+    return st.one_of(
+        st.builds(
+            lambda asked, more: {"method": "Threshold", **asked, **more},
+            _either(limit=rates(), compare=by_checks),
+            some(threshold=_thresholds()),
+        ),
+        st.builds(
+            lambda asked, more: {**asked, **more},
+            _either(limit=rates(), compare=by_evidence),
+            some(
+                method=st.just("Sequential"),
+                minimumErrors=st.integers(0, 100),
+                overdispersion=st.sampled_from(["Auto", "1.5", 2]),
+            ),
+        ),
+    )
+
+
+def _thresholds() -> st.SearchStrategy[Spec]:
+    failures = st.integers(1, 5).flatmap(
+        lambda count: st.fixed_dictionaries({"failures": st.just(count), "of": st.integers(count, 10)})
+    )
+    return st.builds(lambda found, more: found | more, failures, some(lookback=durations()))
 
 
 def _questions_of_query() -> st.SearchStrategy[Spec]:
@@ -157,16 +180,12 @@ def metrics() -> st.SearchStrategy[list[Spec]]:
     """Up to three metrics of any kind, with unique names."""
     rate = st.builds(lambda kind, question: kind | question, _kinds_of_rate(), _questions_of_rate())
     query = st.builds(
-        lambda text, question: {"query": text} | question,
+        lambda text, question, more: {"query": text} | question | more,
         st.sampled_from(['sum(up{pod=~"{{pods}}"})', "avg(drift{job='it''s \"quoted\"'})", "1"]),
         _questions_of_query(),
-    )
-    failures = st.integers(1, 5).flatmap(
-        lambda count: st.fixed_dictionaries({"failures": st.just(count), "of": st.integers(count, 10)})
+        some(method=st.just("Threshold"), threshold=_thresholds()),
     )
     rest = some(
-        method=st.just("Threshold"),
-        threshold=st.builds(lambda found, more: found | more, failures, some(lookback=durations())),
         delay=durations(),
         when=st.lists(st.sampled_from(["Live", "Bake"]), min_size=1, max_size=2, unique=True),
         minimumSampleSize=st.integers(0, 10_000),
@@ -384,7 +403,15 @@ FAULTS: dict[str, Fault] = {
     "a limit on a query": _metric(query="1", limit="1%"),
     "a range on a rate": _metric(errorRate={}, range={"min": 1}),
     "a range without bounds": _metric(query="1", range={}),
-    "a comparison of rates without margin": _metric(errorRate={}, compare={"ignoreBelow": "1%"}),
+    "a comparison of rates without margin": _metric(errorRate={}, method="Threshold", compare={"ignoreBelow": "1%"}),
+    "a query judged by evidence": _metric(query="1", range={"max": 1}, method="Sequential"),
+    "a threshold for a metric judged by evidence": _metric(errorRate={}, limit="1%", threshold={"failures": 1}),
+    "a minimum of errors for checks": _metric(errorRate={}, limit="1%", method="Threshold", minimumErrors=1),
+    "a design effect below 1": _metric(errorRate={}, limit="1%", overdispersion="0.5"),
+    "latency without a threshold but with a limit": _metric(latency={}, limit="1%"),
+    "a comparison of numbers with a certificate": _metric(query="1", compare={"maxDrop": 1, "nonInferiorityMargin": 2}),
+    "a certainty of nothing": _put("analysis", "falseRollbackProbability", value="0%"),
+    "a coin for a verdict": _put("analysis", "badPromotionProbability", value="60%"),
     "a comparison of rates with maxDrop": _metric(errorRate={}, compare={"margin": 1, "maxDrop": 1}),
     "a comparison of numbers without bounds": _metric(query="1", compare={}),
     "a comparison of numbers with margin": _metric(query="1", compare={"maxDrop": 1, "margin": 1}),
@@ -392,8 +419,12 @@ FAULTS: dict[str, Fault] = {
     "a limit above 100 %": _metric(errorRate={}, limit="101%"),
     "a margin that is a float": _metric(errorRate={}, compare={"margin": 1.5}),
     "a negative margin": _metric(errorRate={}, compare={"margin": -1}),
-    "more failures than checks": _metric(errorRate={}, limit="1%", threshold={"failures": 4, "of": 3}),
-    "more failures than checks by default": _metric(errorRate={}, limit="1%", threshold={"failures": 6}),
+    "more failures than checks": _metric(
+        errorRate={}, limit="1%", method="Threshold", threshold={"failures": 4, "of": 3}
+    ),
+    "more failures than checks by default": _metric(
+        errorRate={}, limit="1%", method="Threshold", threshold={"failures": 6}
+    ),
     "a status that is none": _metric(errorRate={"statuses": ["9xx"]}, limit="1%"),
     "a ratio of bad and good": _metric(ratio={"bad": _SELECTOR, "good": _SELECTOR, "total": _SELECTOR}, limit="1%"),
     "a label with two conditions": _metric(

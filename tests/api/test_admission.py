@@ -88,6 +88,10 @@ REFUSALS: dict[str, tuple[Spec, str]] = {
         {"rollout": {"strategy": "canary"}},
         'spec.rollout.strategy: Unsupported value: "canary": supported values: "Canary"',
     ),
+    "counters that are not read": (
+        metric(errorRate={"source": "Router"}, limit="1%"),
+        'spec.analysis.metrics[0].errorRate.source: Unsupported value: "Router": supported values: "Auto", "Server"',
+    ),
     "a rate that is none": (
         metric(errorRate={}, limit="0.02"),
         'spec.analysis.metrics[0].limit: Invalid value: "0.02": not of the form "1%" or "0.25%"',
@@ -105,7 +109,7 @@ REFUSALS: dict[str, tuple[Spec, str]] = {
         "spec.analysis.metrics[0]: Invalid value: limit is for rates; a query takes range",
     ),
     "a comparison without margin": (
-        metric(errorRate={}, compare={}),
+        metric(errorRate={}, method="Threshold", compare={}),
         'spec.analysis.metrics[0]: Invalid value: compare.margin must be named with method Threshold, such as "1.5"',
     ),
 }

@@ -24,8 +24,8 @@ EPOCH = time.time() - time.monotonic()
 
 
 def metrics(threshold: Json | None = None) -> list[Json]:
-    """What the demo asks, too: at most 5 % errors, at most 20 % slower than 1 s."""
-    common = {"minimumSampleSize": 20, "threshold": threshold or QUICK}
+    """At most 5 % errors, at most 20 % slower than 1 s, by checks: for what is not about the judge."""
+    common = {"minimumSampleSize": 20, "method": "Threshold", "threshold": threshold or QUICK}
     return [
         {"name": "errors", "errorRate": {}, "limit": "5%"} | common,
         {"name": "latency", "latency": {"threshold": "1s"}, "limit": "20%"} | common,

@@ -14,14 +14,14 @@ from demo.places import MANIFESTS
 from modelrollout.api.scalars import Timestamp
 from tests.e2e.conftest import Desk
 from tests.e2e.served import EPOCH, Served
-from tests.e2e.users import Users, chi_square, routing_failures, versions, within
+from tests.e2e.users import PROOF, UNLIKELY, Users, chi_square, fits, routed_by, routing_failures, versions, within
 from tests.load import Answer, Report
 
 RATE = 100.0
-UNLIKELY = 15.1
-"""A chi-square with one degree of freedom exceeds this once in 10,000 draws."""
-MOVING = 3.0
-"""Seconds after a change of the route in which the gateway may still send by the old one: Traefik takes up changes every 2 s."""
+ENOUGH = 2 * int(RATE)
+"""Answers by which the shares of a weight can be judged."""
+LONG = 10.0
+"""Seconds of one weight in which the gateway has to follow, and long enough to see it. Traefik takes up changes every 2 s."""
 
 
 @dataclass
@@ -59,9 +59,7 @@ def story(desk: Desk) -> Iterator[Story]:
         for number in (3, 4):
             began[str(number)] = _apply(served, number)
             served.taken_back(str(number))
-        # The gateway still hands out requests by the former weights for a moment.
-        enough = len(users.answers) + 2 * RATE
-        desk.observer.until(lambda: len(users.answers) > enough, "users go on", 20)
+            _all_from(desk, users, "2")
         began["end"] = users.answers[-1].at
     yield Story(served, users.report, began, pods)
     served.delete()
@@ -72,6 +70,20 @@ def _apply(served: Served, number: int) -> float:
     generation = stored["metadata"]["generation"]
     seen = served.observer.history("ModelDeployment", served.name)
     return next(one.at for one in seen if one.raw["metadata"]["generation"] == generation) + EPOCH
+
+
+def _all_from(desk: Desk, users: Users, version: str) -> None:
+    """Wait until the gateway sends everybody to one version; for a moment after the route it goes by the former weights."""
+    enough = len(users.answers) + PROOF
+    desk.observer.until(
+        lambda: len(users.answers) >= enough and fits(users.answers[-PROOF:], {version: 100}),
+        f"all users reach version {version}",
+        30,
+    )
+
+
+def _sent(answer: Answer) -> float:
+    return answer.at
 
 
 def _answers(served: Served) -> bool:
@@ -123,20 +135,20 @@ def test_a_bad_version_is_taken_back_by_the_metric_that_shows_it(story: Story, v
 
 
 def test_requests_are_shared_as_the_weights_say(story: Story, desk: Desk):
-    """Each stretch of one weight, less the moment in which the gateway takes it over."""
+    """Each stretch of one weight, from where the gateway has taken it over."""
     changes = [*story.served.routed(), (story.began["end"], {})]
     judged, lags = 0, [0.0]
     for (begin, shares), (end, _) in pairwise(changes):
-        old = [one.at for one in within(story.report.answers, begin, end) if one.version not in shares]
-        lags.append(max(old, default=begin) - begin)
-        answers = within(story.report.answers, begin + MOVING, end)
-        if len(answers) < 2 * RATE:
-            continue
-        counts, judged = versions(answers), judged + 1
-        statistic = chi_square(counts, shares) if len(shares) > 1 else 0.0
+        sent = sorted(within(story.report.answers, begin, end), key=_sent)
         name = " ".join(f"v{version}={share:g}%" for version, share in sorted(shares.items()))
+        place = routed_by(sent, shares)
+        if place is None or len(sent) - place < ENOUGH:
+            assert len(sent) < LONG * RATE, f"{name} was not in force in {end - begin:.1f} s"
+            continue
+        counts, judged = versions(sent[place:]), judged + 1
+        lags.append(sent[place - PROOF].at - begin)
+        statistic = chi_square(counts, shares)
         desk.measured(f"share {judged:>2} {name}", f"{dict(sorted(counts.items()))}, chi-square {statistic:.2f}")
-        assert set(counts) <= set(shares), (name, counts)
         assert statistic < UNLIKELY, (name, counts)
     desk.measured("gateway_behind_route_seconds", max(lags))
     assert judged >= 5
@@ -148,11 +160,12 @@ def test_a_bad_version_is_off_the_route_and_out_of_reach_as_soon_as_that_is_deci
 ):
     decided = next(one["at"] for one in story.served.status["rejected"] if one["version"] == version)
     gone = story.served.weight_gone(version, after=story.began[version])
-    last = max(one.at for one in story.report.answers if one.version == version)
     desk.measured(f"version_{version}_decided_to_route_seconds", gone - Timestamp.parse(decided))
-    desk.measured(f"version_{version}_route_to_last_request_seconds", last - gone)
     assert gone - Timestamp.parse(decided) <= 1.0
-    assert last - gone <= MOVING
+    answers = sorted(within(story.report.answers, gone, story.began["4" if version == "3" else "end"]), key=_sent)
+    last = max((one.at for one in answers if one.version == version), default=gone)
+    desk.measured(f"version_{version}_route_to_last_request_seconds", last - gone)
+    assert fits(answers[-PROOF:], {"2": 100}), versions(answers)
 
 
 def _ended(story: Story, version: str) -> float:

@@ -22,7 +22,7 @@ NONSENSE = {"features": [1.0]}
 
 
 def _spec(served: Served, version: str) -> dict[str, Any]:
-    errors = {"name": "errors", "errorRate": {"statuses": ["422", "5xx"]}, "limit": "5%"}
+    errors = {"name": "errors", "errorRate": {"statuses": ["422", "5xx"]}, "limit": "5%", "method": "Threshold"}
     return served.spec(
         version,
         rollout={"steps": STEPS, "keepFailed": "5m"},

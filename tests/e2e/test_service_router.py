@@ -5,10 +5,8 @@ import pytest
 from tests.cluster import Provider
 from tests.e2e.conftest import Desk
 from tests.e2e.served import Served
-from tests.e2e.users import Users, chi_square, versions
+from tests.e2e.users import UNLIKELY, Users, chi_square, routed_by, versions
 
-UNLIKELY = 15.1
-"""A chi-square with one degree of freedom exceeds this once in 10,000 draws."""
 STEPS = [
     {"name": "quarter", "weight": 25, "advance": "Approval"},
     {"name": "half", "weight": 50, "advance": "Approval"},
@@ -31,10 +29,17 @@ def test_connections_are_shared_as_the_pods_and_none_fails(desk: Desk, model: Se
         model.apply("2", **fields)
         for step, share in (("quarter", 25), ("half", 50)):
             model.waits(step)
+            shares = {"1": 100.0 - share, "2": float(share)}
             begin = len(users.answers)
-            desk.observer.until(lambda begin=begin: len(users.answers) > begin + 900, "900 more are served", 60)
-            counts = versions(users.answers[begin + 100 :])
-            statistic = chi_square(counts, {"1": 100 - share, "2": share})
+            place = desk.observer.until(
+                lambda begin=begin, shares=shares: routed_by(users.answers[begin:], shares),
+                f"{share} % are in force",
+                60,
+            )
+            enough = begin + place + 800
+            desk.observer.until(lambda enough=enough: len(users.answers) > enough, "800 more are served", 60)
+            counts = versions(users.answers[begin + place :])
+            statistic = chi_square(counts, shares)
             desk.measured(f"service_router {share} %", f"{dict(counts)}, chi-square {statistic:.2f}")
             assert statistic < UNLIKELY, counts
             model.accepted("Approve", step)

@@ -4,13 +4,19 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from tests.load import Answer, Load, Report
 
 LONGEST = 600.0
+UNLIKELY = 15.1
+"""A chi-square with one degree of freedom exceeds this once in 10,000 draws."""
+PROOF = 100
+"""Answers in a row that show by which weights the gateway routes."""
+_FITS = 6.6
+"""A chi-square with one degree of freedom exceeds this once in 100 draws."""
 ROUTING_FAILURES = frozenset({"502", "503", "504", "404"})
 """Answers that no model server gave: there was nobody to route to. (Its own 503 is given only before it is ready.)"""
 
@@ -74,3 +80,20 @@ def chi_square(counts: Mapping[str, int], shares: Mapping[str, float]) -> float:
         return float("inf")
     expected = {name: total * share / 100 for name, share in shares.items()}
     return sum((counts.get(name, 0) - want) ** 2 / want for name, want in expected.items())
+
+
+def routed_by(answers: Sequence[Answer], shares: Mapping[str, float]) -> int | None:
+    """The place of the first answer after those that show that the gateway routes by these shares; None if it never does.
+
+    A route's status says that it was read, and how long the gateway then takes is its own affair; so shares are judged on the
+    answers after this place, none of which had a part in choosing it.
+    """
+    for end in range(PROOF, len(answers) + 1):
+        if fits(answers[end - PROOF : end], shares, _FITS):
+            return end
+    return None
+
+
+def fits(answers: Iterable[Answer], shares: Mapping[str, float], limit: float = UNLIKELY) -> bool:
+    """Whether answers come from these versions alone, and as often as their shares (in percent) say."""
+    return chi_square(versions(answers), shares) < limit

@@ -34,8 +34,10 @@ PRESET = RuntimePreset.model_validate(
     }
 )
 
-ERRORS = Metric.model_validate({"name": "errors", "errorRate": {}, "compare": {"margin": "1.5"}})
-LATENCY = Metric.model_validate({"name": "latency", "latency": {"threshold": "250ms"}, "compare": {"margin": "1.5"}})
+ERRORS = Metric.model_validate({"name": "errors", "errorRate": {}, "method": "Threshold", "compare": {"margin": "1.5"}})
+LATENCY = Metric.model_validate(
+    {"name": "latency", "latency": {"threshold": "250ms"}, "method": "Threshold", "compare": {"margin": "1.5"}}
+)
 KEY: Key = ("ml", "fraud")
 CANDIDATE = VersionSelector("2-bbbb2222", "2", "fraud-2-bbbb2222", PRESET)
 STABLE = VersionSelector("1-aaaa1111", "1", "fraud-1-aaaa1111", PRESET)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from modelrollout.analysis.window import Answer, Window
-from modelrollout.api.analysis import Metric, OnBreach, StepKind
+from modelrollout.api.analysis import Method, Metric, OnBreach, StepKind
 from modelrollout.api.command import Action
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import Mode, ModelDeploymentStatus, RevisionStatus, Role, TakenCommand
@@ -24,6 +24,8 @@ from .surroundings import Moment, Violation
 from .world import World
 
 CLEARLY_BAD = 0.2
+MANY = 60
+"""Bad events that leave no doubt, whatever the design effect and the share of a test."""
 SLACK = 1.0
 
 Rule = Callable[["Look"], str | None]
@@ -208,6 +210,9 @@ class Ledger:
         self.looks = 0
         self.started_at: float | None = None
         self.jumps = 0
+        self.stable_erred = False
+        self.requests: dict[str, dict[float, int]] = {}
+        """Of the candidate in the whole rollout, by metric and end of window."""
         self._dead: dict[str, tuple[float, float, object, float]] = {}
         world.watcher = self
 
@@ -230,6 +235,7 @@ class Ledger:
             self.world.resource.status.rollout and self.world.resource.status.rollout.started_at
         ):
             self.innocent = True
+            self.requests, self.stable_erred = {}, False
             self.started_at = self.world.mono
             self.jumps = 0
             if status.rollout:
@@ -341,8 +347,10 @@ class Ledger:
                 if window.answered:
                     answered[window.end] = answered.get(window.end, 0) + (name in names)
                     account.requests.setdefault(name, {})[window.end] = window.candidate.requests
+                    self.requests.setdefault(name, {})[window.end] = window.candidate.requests
                 if window.candidate.bad or (window.candidate_value or 0.0) > 0.0:
                     self.innocent = False
+                self.stable_erred = self.stable_erred or window.stable.bad > 0
             account.newest[name] = list(windows[-8:])
         intended = live(look.before)
         for end, count in answered.items():
@@ -357,24 +365,36 @@ class Ledger:
 
     def badly(self, look: Look, metric: Metric) -> bool:
         """Whether the newest windows leave no doubt that the metric must say Fail."""
-        threshold, step = metric.threshold, look.before.step
-        assert threshold is not None
-        assert threshold.lookback is not None
-        assert threshold.failures is not None
+        step = look.before.step
         if step is None or step.applied_at is None or metric.breach is not OnBreach.ROLLBACK:
             return False
-        wanted = int(threshold.lookback.seconds / INTERVAL) + threshold.failures
+        wanted = _windows_to_see(metric)
         mine = [window for window in look.situation.windows.get(metric.name, ()) if window.start >= step.applied_at]
         newest = mine[-wanted:]
         if len(newest) < wanted or sum(window.candidate.requests for window in newest[-2:]) < metric.sample:
             return False
+        if metric.judged_by is Method.SEQUENTIAL and sum(window.candidate.bad for window in newest) < MANY:
+            return False
         return all(_clearly_bad(metric, window) for window in newest)
+
+
+def _windows_to_see(metric: Metric) -> int:
+    """How many bad windows in a row are enough for any judge."""
+    if metric.judged_by is Method.SEQUENTIAL:
+        return 8
+    threshold = metric.threshold
+    assert threshold is not None
+    assert threshold.lookback is not None
+    assert threshold.failures is not None
+    return int(threshold.lookback.seconds / INTERVAL) + threshold.failures
 
 
 def _clearly_bad(metric: Metric, window: Window) -> bool:
     if metric.query is not None:
         return (window.candidate_value or 0.0) > CLEARLY_BAD
     mine, other = window.candidate, window.stable
+    if metric.judged_by is Method.SEQUENTIAL and other.bad:
+        return False
     bad = mine.requests >= 2 and mine.bad / mine.requests > CLEARLY_BAD
     if metric.limit is None:
         return bad and other.requests >= 20 and other.bad == 0

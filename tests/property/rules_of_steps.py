@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from modelrollout.api.analysis import OnBreach, OnInconclusive, StepKind
+import math
+
+from modelrollout.api.analysis import Method, OnBreach, OnInconclusive, StepKind
 from modelrollout.api.command import Action
 from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT
@@ -91,6 +93,31 @@ def rule_03_a_step_ends_with_its_sample(look: Look) -> str | None:
     return None
 
 
+def rule_03_the_last_live_step_ends_with_its_certificate(look: Look) -> str | None:
+    """Whatever was answered, so few requests cannot make anybody certain: even without an error, each is worth only so much."""
+    step = ended_step(look)
+    planned = step and _shortest(look, step)
+    plan = look.plan
+    if not step or not planned or plan is None or not look.same_plan or _excused(look, step, planned):
+        return None
+    if planned.kind is not StepKind.LIVE or planned != [one for one in plan.steps if one.kind is StepKind.LIVE][-1]:
+        return None
+    for metric in look.gating(planned.kind):
+        if metric.judged_by is not Method.SEQUENTIAL:
+            continue
+        floor = 0.001
+        if metric.compare is None:
+            assert metric.limit is not None
+            floor = metric.limit.fraction
+        elif metric.compare.ignore_below is not None:
+            floor = metric.compare.ignore_below.fraction
+        seen = sum(look.ledger.requests.get(metric.name, {}).values())
+        least = math.log(1 / plan.bad_promotion) / math.log(1 / (1 - floor))
+        if look.ledger.innocent and seen < least:
+            return f"{step.name} ends certified of {metric.name} by {seen} requests; it takes {least:.0f} at least"
+    return None
+
+
 def rule_03_no_step_ends_on_a_bad_or_missing_answer(look: Look) -> str | None:
     """Not by time, not by approval, not by `onInconclusive: Promote`."""
     step = ended_step(look)
@@ -151,8 +178,12 @@ def rule_04_fail_takes_the_weight_in_the_same_reconcile(look: Look) -> str | Non
     if look.situation.deleting:
         return None
     wanted = {metric.name for metric in look.plan.metrics if metric.breach is OnBreach.ROLLBACK}
-    failed = [metric.name for metric in look.after.metrics if metric.verdict is Verdict.FAIL and metric.name in wanted]
-    return _taken_back(look, f"{failed} failed") if failed else None
+    failed = [metric for metric in look.after.metrics if metric.verdict is Verdict.FAIL and metric.name in wanted]
+    both = [metric for metric in failed if metric.reason == Reason.STABLE_BREACHES_TOO]
+    if any(not metric.stable_errors and not look.ledger.stable_erred for metric in both):
+        return "stable is said to breach the limit, too, and has had no error"
+    alone = [metric.name for metric in failed if metric not in both]
+    return _taken_back(look, f"{alone} failed") if alone else None
 
 
 def rule_04_bad_answers_are_seen(look: Look) -> str | None:
@@ -265,6 +296,7 @@ RULES_OF_STEPS = (
     rule_03_a_step_ends_after_its_covered_hold,
     rule_03_wall_time_since_applied_is_necessary,
     rule_03_a_step_ends_with_its_sample,
+    rule_03_the_last_live_step_ends_with_its_certificate,
     rule_03_no_step_ends_on_a_bad_or_missing_answer,
     rule_03_approval_steps_end_by_approval,
     rule_03_steps_are_taken_one_by_one,

@@ -44,6 +44,7 @@ _ERRORS: dict[str, Any] = {
     "name": "errors",
     "errorRate": {},
     "limit": "2%",
+    "method": "Threshold",
     "threshold": _QUICK,
     "minimumSampleSize": 10,
 }
@@ -51,9 +52,17 @@ _LATENCY: dict[str, Any] = {
     "name": "latency",
     "latency": {"threshold": "250ms"},
     "compare": {"margin": "1.5"},
+    "method": "Threshold",
     "threshold": {"lookback": "15s", "failures": 1, "of": 1},
     "minimumSampleSize": 0,
 }
+_EVIDENCE: dict[str, Any] = {
+    "name": "evidence",
+    "errorRate": {},
+    "compare": {"ignoreBelow": "1%"},
+    "minimumSampleSize": 10,
+}
+_SLOW: dict[str, Any] = {"name": "slow", "latency": {"threshold": "250ms"}, "compare": {"ignoreBelow": "20%"}}
 METRICS: tuple[list[dict[str, Any]] | None, ...] = (
     [_ERRORS],
     [_ERRORS, {**_LATENCY, "onBreach": "Pause"}],
@@ -64,6 +73,7 @@ METRICS: tuple[list[dict[str, Any]] | None, ...] = (
             "ratio": {"bad": {"series": "misses"}, "total": {"series": "lookups"}},
             "limit": "5%",
             "delay": "30s",
+            "method": "Threshold",
             "threshold": _QUICK,
         },
     ],
@@ -79,6 +89,9 @@ METRICS: tuple[list[dict[str, Any]] | None, ...] = (
     [_ERRORS, {**_LATENCY, "onBreach": "Warn"}],
     [_LATENCY],
     None,
+    [_EVIDENCE],
+    [{**_EVIDENCE, "limit": "2%"}, {**_SLOW, "onBreach": "Pause"}, _SLOW | {"name": "slower"}],
+    [_ERRORS, {**_SLOW, "when": ["Live"], "onBreach": "Warn"}, {**_EVIDENCE, "name": "more", "delay": "30s"}],
 )
 """None: `analysis.mode: None`."""
 

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelrollout.analysis.coverage import covered
-from modelrollout.analysis.judge import judge, required_lookback
 from modelrollout.analysis.step import StepContext
+from modelrollout.analysis.threshold import judge, required_lookback
 from modelrollout.analysis.window import Answer, Counts, Window
-from modelrollout.api.analysis import Metric, StepKind
+from modelrollout.api.analysis import Metric, OnBreach, StepKind
 from modelrollout.api.status import MetricStatus, Verdict
 
 SINCE = 37.0
@@ -27,6 +27,7 @@ metrics = st.builds(
         {
             "name": "errors",
             "errorRate": {},
+            "method": "Threshold",
             "threshold": {"lookback": f"{lookback}s", "failures": min(failures, of), "of": of},
             "minimumSampleSize": sample,
             "onBreach": breach,
@@ -66,6 +67,11 @@ def to_the_end(metric, windows):
         found.append((float(said.through), said.verdict))
 
 
+def stands(metric: Metric, said: MetricStatus) -> bool:
+    """Whether nothing is counted any more: the candidate is taken back."""
+    return said.verdict is Verdict.FAIL and metric.breach is OnBreach.ROLLBACK
+
+
 @settings(max_examples=100, deadline=None)
 @given(metrics, histories, st.lists(st.integers(1, 40), max_size=10))
 def test_portions_restarts_and_forgotten_windows_do_not_matter(metric, history, cuts):
@@ -94,6 +100,8 @@ def test_counts_are_those_of_the_windows_in_the_step(metric, history):
     windows = made(history)
     said, _ = to_the_end(metric, windows)
     inside = [window for window in windows if window.start >= SINCE and window.answered]
+    if stands(metric, said):
+        inside = [window for window in inside if window.end <= float(said.through)]
     assert said.requests == sum(window.candidate.requests for window in inside)
     assert said.errors == sum(window.candidate.bad for window in inside)
     assert said.stable_requests == sum(window.stable.requests for window in inside)
@@ -112,8 +120,9 @@ def test_nothing_is_counted_past_an_awaited_window(metric, history, place):
     at = min(place, len(windows) - 1)
     awaited = Window(windows[at].start, windows[at].end, Answer.ERROR, message="awaited")
     said, _ = to_the_end(metric, [*windows[:at], awaited, *windows[at + 1 :]])
-    if awaited.start >= SINCE:
+    if awaited.start >= SINCE and not stands(metric, said):
         assert said.verdict is Verdict.ERROR
+    if awaited.start >= SINCE:
         assert float(said.through) <= max(SINCE, awaited.start)
     healed = said
     while (new := judge(metric, healed, windows, CONTEXT)) != healed:

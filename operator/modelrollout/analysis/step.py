@@ -6,6 +6,7 @@ stable has no traffic, so `compare` rests and only `limit` or `range` speak.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,12 +15,18 @@ from modelrollout.api.analysis import Metric, StepKind
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """The step in which a metric is judged. `since` is its `appliedAt`; all times in seconds since 1970 UTC, `interval` in seconds."""
+    """The step in which a metric is judged. `since` is its `appliedAt`; all times in seconds since 1970 UTC, `interval` in seconds.
+
+    `certify`: a metric judged by evidence passes only with its certificate (the last step in which both versions have traffic).
+    `left`: seconds that the step may still take, to tell what is out of reach.
+    """
 
     kind: StepKind
     since: float
     now: float
     interval: float
+    certify: bool = False
+    left: float = math.inf
 
 
 def compares(metric: Metric, kind: StepKind) -> bool:
@@ -32,6 +39,13 @@ def speaks(metric: Metric, kind: StepKind) -> bool:
     if kind not in metric.kinds_of_steps:
         return False
     return metric.limit is not None or metric.range is not None or compares(metric, kind)
+
+
+def resting_because(metric: Metric, kind: StepKind) -> str:
+    """Why a metric does not speak in steps of this kind, in a sentence."""
+    asked = kind in metric.kinds_of_steps
+    why = "stable has no traffic to compare with" if asked else f"it is not asked in {kind} steps"
+    return f"{metric.name} rests: {why}"
 
 
 def gating(metrics: Iterable[Metric], kind: StepKind) -> frozenset[str]:

@@ -4,8 +4,8 @@ New windows are folded one by one into what was recorded, oldest first, with a c
 fold stops
 
 - at a window whose answer is still awaited (ERROR): real data will take its place, and nothing may be counted past it;
-- at the window with which the metric begins to fail: whoever folds a backlog after an outage must see the same Fail that was
-  to be seen live, even if later windows look better.
+- at the window with which the metric begins to fail, where that takes the candidate back: whoever folds a backlog after an outage
+  must see the same Fail that was to be seen live, even if later windows look better. It stays there, however often it is folded.
 
 So the verdict does not depend on how the windows were portioned. Windows without data are passed over, and say so.
 """
@@ -22,7 +22,7 @@ from modelrollout.api.scalars import Timestamp
 from modelrollout.api.status import MESSAGE_LIMIT, MetricStatus, Verdict
 
 from .readings import Reading, beyond, objective, read, worse
-from .step import StepContext, compares, speaks
+from .step import StepContext, compares, resting_because, speaks
 from .window import ZERO, Answer, Counts, Window
 from .words import amount, span
 
@@ -46,13 +46,11 @@ def fingerprint(metric: Metric) -> str:
 def judge(
     metric: Metric, previous: MetricStatus | None, windows: Sequence[Window], context: StepContext
 ) -> MetricStatus:
-    """What the metric says after all `windows` that are new; the signature is that of `analysis.judge`."""
+    """What the metric says after all `windows` that are new; see `panel.judge_all`."""
     definition = fingerprint(metric)
     base = MetricStatus(name=metric.name, limit=objective(metric), definition=definition)
     if not speaks(metric, context.kind):
-        asked = context.kind in metric.kinds_of_steps
-        why = "stable has no traffic to compare with" if asked else f"it is not asked in {context.kind} steps"
-        return base.model_copy(update={"verdict": Verdict.RESTING, "message": f"{metric.name} rests: {why}"})
+        return base.model_copy(update={"verdict": Verdict.RESTING, "message": resting_because(metric, context.kind)})
     begin = context.since if previous is None or previous.through is None else max(context.since, previous.through)
     known = previous if previous is not None and previous.definition == definition and begin > context.since else None
     rule = _rule(metric)
@@ -136,7 +134,9 @@ class _Fold:
 def _fold(metric: Metric, rule: _Rule, tally: _Tally, windows: Sequence[Window], context: StepContext) -> _Fold:
     inside = [window for window in windows if window.start >= context.since]
     comparing = compares(metric, context.kind)
-    fold, failing = _Fold(tally), rule.fails(tally)
+    fold, final = _Fold(tally), metric.breach is OnBreach.ROLLBACK
+    if final and rule.fails(tally):
+        return fold
     for position, window in enumerate(inside):
         awaited = window.answer is Answer.ERROR
         if window.end <= fold.tally.through or (window.start < fold.tally.through and not awaited):
@@ -153,9 +153,8 @@ def _fold(metric: Metric, rule: _Rule, tally: _Tally, windows: Sequence[Window],
                 tally = replace(tally, checks=(tally.checks + result)[-rule.of :])
         shown = reading if reading is not None and reading.candidate is not None else fold.shown
         fold = _Fold(tally, window, None, reading, shown)
-        if rule.fails(tally) and not failing and metric.breach is OnBreach.ROLLBACK:
+        if final and rule.fails(tally):
             break  # the rollback is decided on what was known then; any other breach goes on being judged
-        failing = rule.fails(tally)
     return fold
 
 

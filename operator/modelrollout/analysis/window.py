@@ -41,6 +41,8 @@ class Window:
     VALUES: `candidate_value` and `stable_value` (None where that version had no number; stable may be absent).
     NO_DATA, ERROR: `message` says why, in one sentence for a person.
     `pods` keeps the counts by pod where the metrics layer knows them: candidate's then stable's, for the design effect.
+    `bounds`, for a latency without a threshold: for each bound of the histogram that both versions have (at most 12, rising,
+    such as ``0.25s``) the counts of candidate and stable, bad being slower than it. Then `candidate` and `stable` count no bad ones.
     """
 
     start: float
@@ -53,6 +55,7 @@ class Window:
     message: str = ""
     effective_threshold: str | None = None
     """Latency: the histogram bound that was used, such as ``0.25s``."""
+    bounds: tuple[tuple[str, Counts, Counts], ...] = ()
     candidate_pods: tuple[tuple[str, Counts], ...] = ()
     stable_pods: tuple[tuple[str, Counts], ...] = ()
 

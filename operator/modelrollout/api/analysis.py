@@ -28,16 +28,7 @@ class Source(Enum):
     """Whose counters are read."""
 
     AUTO = "Auto"
-    ROUTER = "Router"
     SERVER = "Server"
-
-
-class Of(Enum):
-    """Which latency is meant."""
-
-    REQUEST = "Request"
-    TIME_TO_FIRST_TOKEN = "TimeToFirstToken"  # noqa: S105  a latency, not a secret
-    PER_TOKEN = "PerToken"  # noqa: S105  likewise
 
 
 class Method(Enum):
@@ -119,7 +110,7 @@ class ErrorRate(Model):
     """The share of requests that were answered with an error."""
 
     source: Source | None = None
-    """Whose counters: the server's own, the router's, or (Auto, the default) the server's where its preset names them."""
+    """Whose counters: the server's own, or (Auto, the default) the best of those at hand, which today are the server's, too."""
     statuses: (
         Annotated[
             list[Annotated[str, Field(pattern=r"^[1-5]([0-9]{2}|xx)$", max_length=3)]],
@@ -137,8 +128,6 @@ class Latency(Model):
 
     threshold: LatencyBound | None = None
     """Slower than this is bad. The next bound of the histogram at or above it is used and shown as `effectiveThreshold`. Without it (method Sequential) all bounds are judged together."""
-    of: Of | None = None
-    """Which latency. Default: Request."""
     source: Source | None = None
     """Whose histogram, as for `errorRate`."""
 
@@ -215,7 +204,7 @@ class Threshold(
         return self
 
 
-DEFAULT_METHOD = Method.THRESHOLD
+DEFAULT_METHOD = Method.SEQUENTIAL
 """How rates are judged where nothing is named."""
 
 _KINDS = ("errorRate", "latency", "ratio", "query")

@@ -41,6 +41,8 @@ class Reason(Enum):
     PAUSED_BY_SPEC = "PausedBySpec"
     PAUSED_BY_COMMAND = "PausedByCommand"
     METRIC_BREACHED = "MetricBreached"
+    STABLE_BREACHES_TOO = "StableBreachesToo"
+    UNDERPOWERED = "Underpowered"
     NOT_ENOUGH_EVIDENCE = "NotEnoughEvidence"
     STABLE_UNAVAILABLE = "StableUnavailable"
     CANDIDATE_UNREADY = "CandidateUnready"
@@ -103,7 +105,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.ROUTE_PENDING: Explanation("The router has not applied the recorded weight yet.", "Nothing to do."),
     Reason.ANALYSIS_PASSING: Explanation("The step is held and its metrics are sound.", "Nothing to do."),
     Reason.COLLECTING_DATA: Explanation(
-        "A metric has not seen its minimum sample in this step.", "Wait for traffic, or lower `minimumSampleSize`."
+        "A metric has not seen its minimum sample in this step, or promotion still lacks its certificate.",
+        "Wait for traffic, or lower `minimumSampleSize`.",
     ),
     Reason.HOLDING: Explanation("The step's hold is not over.", "Nothing to do."),
     Reason.UNJUDGED: Explanation(
@@ -119,6 +122,14 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.PAUSED_BY_COMMAND: Explanation("Somebody paused the rollout.", "`kubectl modelrollout resume NAME`."),
     Reason.METRIC_BREACHED: Explanation(
         "A metric whose `onBreach` is Pause failed.", "Look at the metric; approve the step or abort."
+    ),
+    Reason.STABLE_BREACHES_TOO: Explanation(
+        "Both versions are above a metric's `limit`: the candidate is not to blame.",
+        "Look at what both depend on; the rollout goes on when stable is below the limit again. Or abort, or raise `limit`.",
+    ),
+    Reason.UNDERPOWERED: Explanation(
+        "At this traffic the last live step cannot certify that the candidate is not much worse before its `maxDuration`.",
+        "Send more traffic, raise `weight` or `maxDuration`, raise `ignoreBelow` or `nonInferiorityMargin`, or approve the step when it pauses.",
     ),
     Reason.NOT_ENOUGH_EVIDENCE: Explanation(
         "The step lacked evidence at its `maxDuration`.", "Approve it, abort it, or send more traffic."

@@ -24,6 +24,7 @@ _GAP = "  "
 _LABEL = 11
 """Width of the first column, its gap included, unless a metric has a longer name."""
 _BAR, _SHORT_BAR = 20, 6
+_EIGHTHS = "▏▏▎▍▌▋▊▉"
 _VERDICT = 8
 
 _PHASES = {
@@ -77,7 +78,7 @@ def _head(view: View, width: int) -> Iterator[Text]:
 
 
 def _sentences(text: str, width: int, style: str = "") -> list[Text]:
-    return [Text(_INDENT + line, style=style) for line in _wrap(text, width - len(_INDENT))]
+    return [Text(_INDENT + line, style=style) for line in wrap(text, width - len(_INDENT))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class _Table:
         line.rstrip()
         yield line
         indent = _INDENT + " " * self.label
-        for part in _wrap(note, self.width - len(indent)):
+        for part in wrap(note, self.width - len(indent)):
             yield Text(indent + part, style="dim")
 
 
@@ -162,16 +163,29 @@ def _metric(metric: MetricStatus) -> list[Text]:
         against = f" against {spaced(metric.stable)}" if metric.stable is not None else ""
         pieces.append(Text(f"{slower}{spaced(metric.candidate)}{against}"))
     if metric.ratio is not None:
-        pieces.append(Text(f"ratio {metric.ratio}"))
+        between = f" ({metric.interval})" if metric.interval is not None else ""
+        pieces.append(Text(f"ratio {metric.ratio}{between}"))
     if metric.limit is not None:
         pieces.append(Text(f"limit {spaced(metric.limit)}"))
+    pieces += [_gauge("rollback", metric.evidence, "red")] if metric.evidence is not None else ()
+    pieces += [_gauge("promote", metric.certificate, "green")] if metric.certificate is not None else ()
     if metric.requests:
         pieces.append(Text(count(metric.requests, "request")))
+    if metric.design_effect is not None and metric.design_effect != "1":
+        pieces.append(Text(f"design effect {metric.design_effect}", style="dim"))
     if metric.checks:
         pieces.append(_checks(metric.checks))
     if metric.message and metric.verdict not in _SPEAKS_FOR_ITSELF:
         pieces.append(Text(spaced(metric.message)))
     return pieces
+
+
+def _gauge(label: str, share: str, style: str) -> Text:
+    """How much of what is needed there is: a word, a bar, the figure."""
+    part = float(share.removesuffix("%")) / 100
+    filled = int(part * 8 * _SHORT_BAR)
+    bar = "█" * (filled // 8) + (_EIGHTHS[filled % 8] if filled % 8 or not filled else "")
+    return Text.assemble(f"{label} ", (bar.ljust(_SHORT_BAR, "·"), style), f" {spaced(share)}")
 
 
 def _checks(checks: str) -> Text:
@@ -198,7 +212,7 @@ def _flow(label: str, pieces: list[Text], column: int, width: int, gap: str = " 
 def _fitted(piece: Text, width: int) -> list[Text]:
     if piece.cell_len <= width:
         return [piece]
-    return [Text(part, style=piece.style) for part in _wrap(piece.plain, width)]
+    return [Text(part, style=piece.style) for part in wrap(piece.plain, width)]
 
 
 def _words(text: str) -> list[str]:
@@ -206,7 +220,8 @@ def _words(text: str) -> list[str]:
     return [word.replace("\u00a0", " ") for word in text.replace(" %", "\u00a0%").split(" ") if word]
 
 
-def _wrap(text: str, width: int) -> list[str]:
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of a text; a number is never parted from its percent sign."""
     joined = text.replace(" %", "\u00a0%")
     lines = textwrap.wrap(joined, width, break_on_hyphens=False)
     return [line.replace("\u00a0", " ") for line in lines]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from modelrollout.analysis.dispersion import Effect
 from modelrollout.api.errors import RecordError, SpecError
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.settings import Settings
@@ -16,6 +17,7 @@ from modelrollout.rollout.evidence import carry
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.situation import (
     CommandFacts,
+    PreflightFacts,
     Problem,
     RevisionFacts,
     RouteFacts,
@@ -79,6 +81,7 @@ class Observer:
             windows=self.metrics.windows(key),
             problems=memory.problems,
             metrics_problem=self.metrics.problem(key),
+            preflight=self._preflight(key, status, plan),
             timing=Timing(
                 settle=self.settings.settle.seconds,
                 drain=self.settings.drain.seconds,
@@ -87,6 +90,14 @@ class Observer:
             deleting=view.deleting,
             tester_header=tester_header(Owner(*key, entry.uid)) if plan and plan.router == "Gateway" else "",
         )
+
+    def _preflight(self, key: Key, status: ModelDeploymentStatus, plan: Plan | None) -> PreflightFacts:
+        before = status.step is not None and status.step.index == 0 and status.rollout is not None
+        if not before or plan is None or not plan.judged or not plan.metrics:
+            return PreflightFacts()
+        found = self.metrics.preflight(key)
+        effects = {name: _effect(effect) for name, effect in found.effects.items()}
+        return PreflightFacts(found.ready, found.problem, effects)
 
     def _plan(self, key: Key, view: ResourceView, look: _Look) -> tuple[Plan | None, str, Problem | None]:
         if not isinstance(view.accepted, SpecError):
@@ -147,6 +158,11 @@ def _facts(revision: str, look: _Look) -> RevisionFacts:
         version=view.version,
         additions=view.additions,
     )
+
+
+def _effect(effect: Effect) -> str:
+    """As status records it: the number, and how it came about where that is worth a word."""
+    return f"{effect.value:.4g}" if effect.value == 1.0 else f"{effect.value:.4g} ({effect.note})"
 
 
 def _target(view: ResourceView) -> Target:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelrollout.api.analysis import ErrorRate, Latency, Metric, Of, Selector, Source
+from modelrollout.api.analysis import ErrorRate, Latency, Metric, Selector
 from modelrollout.api.errors import SpecError
 from modelrollout.api.settings import RequestSeries, RuntimePreset
 
@@ -44,13 +44,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Requests in buckets; bad are those above the nearest bound at or above `threshold` (seconds).
+    """Requests in buckets; bad are those above the nearest bound at or above `threshold` (seconds; None: above each bound).
 
     `unit`: seconds per unit of the histogram's bounds.
     """
 
     family: Family
-    threshold: float
+    threshold: float | None
     unit: float = 1.0
     good: bool = True
     """A bucket counts the requests that were fast enough."""
@@ -112,7 +112,7 @@ def _family(selector: Selector, *conditions: str) -> Family:
 
 
 def _errors(metric: Metric, asked: ErrorRate, preset: RuntimePreset) -> Pair:
-    series = _series(metric, asked.source, preset)
+    series = _series(metric, preset)
     excluded = _excluded(metric, series, tuple(asked.exclude_paths or ()))
     statuses = asked.statuses or ["5xx"]
     # A class stands in a label as 503 or as 5xx; either has three characters and begins alike.
@@ -122,25 +122,19 @@ def _errors(metric: Metric, asked: ErrorRate, preset: RuntimePreset) -> Pair:
 
 
 def _latency(metric: Metric, asked: Latency, preset: RuntimePreset) -> Histogram:
-    series = _series(metric, asked.source, preset)
-    if series.latency is None or asked.of not in (None, Of.REQUEST):
-        kind = asked.of or Of.REQUEST
+    series = _series(metric, preset)
+    if series.latency is None:
         raise SpecError(
             _path(metric, "latency"),
-            f"the runtime {preset.name} names no histogram for {kind}; use ratio with selectors of its counters",
+            f"the runtime {preset.name} names no latency histogram; use ratio with selectors of its counters",
         )
     family = _family(series.latency, *_excluded(metric, series, ()))
     buckets = Family(f"{family.series}_bucket", family.conditions, buckets=True)
-    if asked.threshold is None:
-        raise SpecError(f"spec.analysis.metrics ({metric.name}).latency.threshold", "must be named, such as 250ms")
-    return Histogram(buckets, asked.threshold.seconds, series.latency_unit)
+    threshold = None if asked.threshold is None else asked.threshold.seconds
+    return Histogram(buckets, threshold, series.latency_unit)
 
 
-def _series(metric: Metric, source: Source | None, preset: RuntimePreset) -> RequestSeries:
-    if source is Source.ROUTER:
-        raise SpecError(
-            _path(metric, f"{metric.kind}.source"), "Router is not supported by this version; use Server, or ratio"
-        )
+def _series(metric: Metric, preset: RuntimePreset) -> RequestSeries:
     if preset.series is None:
         raise SpecError(
             _path(metric, metric.kind),

@@ -26,12 +26,15 @@ from modelrollout.runtime.clock import Clock
 
 from . import missing
 from .asking import Inquiry
+from .counting import CounterTrack
+from .history import History, Past, completed, is_asked_for
+from .ladders import LadderTrack
 from .provider import Observer, PrometheusSource, Source
 from .questions import question
 from .reading import Reader
-from .rounds import Round, query_of
+from .rounds import Round
 from .subscription import Key, Preflight, Subscription
-from .tracks import CounterTrack, NumberTrack, Pods, Track
+from .tracks import NumberTrack, Pods, Track
 
 _LOOK = 5.0  # seconds after which the wall clock is read again, for it may have jumped
 
@@ -43,6 +46,7 @@ class _Rollout:
     subscription: Subscription
     pods: Pods = field(default_factory=Pods)
     tracks: dict[str, Track] = field(default_factory=dict)
+    pasts: dict[str, Past] = field(default_factory=dict)
     refused: Problem | None = None
 
 
@@ -83,6 +87,7 @@ class Sampler:
         self._readers: dict[str, tuple[Inquiry, Reader]] = {}
         self._rollouts: dict[Key, _Rollout] = {}
         self._grids: dict[tuple[str, float], _Grid] = {}
+        self._histories: dict[str, History] = {}
         self._changed = asyncio.Event()
 
     def subscribe(self, key: Key, subscription: Subscription) -> None:
@@ -101,8 +106,12 @@ class Sampler:
     def unsubscribe(self, key: Key) -> None:
         """Forget the rollout."""
         rollout = self._rollouts.pop(key, None)
-        for track in rollout.tracks.values() if rollout is not None else ():
+        if rollout is None:
+            return
+        for track in rollout.tracks.values():
             self._drop(key, track)
+        for past in rollout.pasts.values():
+            self._unwant(key, past)
 
     def windows(self, key: Key) -> Mapping[str, tuple[Window, ...]]:
         """By metric name, oldest first; empty for an unknown key."""
@@ -123,7 +132,7 @@ class Sampler:
         if rollout is None:
             return None
         unknown = self._unknown_provider(rollout.subscription) or rollout.refused
-        return unknown or missing.problem(rollout.tracks.values(), self._query)
+        return unknown or missing.problem(rollout.tracks.values(), self._queries(rollout))
 
     def preflight(self, key: Key) -> Preflight:
         """Whether the first weight may be given."""
@@ -133,7 +142,8 @@ class Sampler:
         unknown = self._unknown_provider(rollout.subscription) or rollout.refused
         if unknown is not None:
             return Preflight(ready=False, problem=unknown)
-        return missing.preflight(rollout.tracks.values(), self._query)
+        found = missing.preflight(rollout.tracks.values(), self._queries(rollout))
+        return completed(found, rollout.pasts.values())
 
     async def run(self) -> None:
         """Sample until cancelled. A fault of ours ends it with an ExceptionGroup."""
@@ -143,19 +153,16 @@ class Sampler:
                     self._changed.clear()
                     for one in list(self._grids.values()):
                         self._turn(one, tasks)
+                    for history in self._histories.values():
+                        self._recall(history, tasks)
                     await self._rest()
         finally:
             for source in self._sources.values():
                 if isinstance(source, PrometheusSource):
                     source.close()
 
-    def _query(self, track: Track) -> str:
-        """The query that finds the candidate's share of a metric, for messages."""
-        if isinstance(track, CounterTrack):
-            inquiry, _ = self._reader(track.subscription.provider)
-            return inquiry.example(track.candidate.channels[0], track.candidate.target)
-        assert isinstance(track, NumberTrack)
-        return query_of(track, track.subscription.candidate)
+    def _queries(self, rollout: _Rollout) -> missing.Queries:
+        return missing.Queries(self._reader(rollout.subscription.provider)[0])
 
     def _unknown_provider(self, subscription: Subscription) -> Problem | None:
         if self._settings.provider(subscription.provider) is not None:
@@ -189,6 +196,32 @@ class Sampler:
                     continue
                 rollout.tracks[name] = track
                 self._grid(subscription, track.step).tracks[key, name] = track
+        self._look_back(key, rollout)
+
+    def _look_back(self, key: Key, rollout: _Rollout) -> None:
+        """Want the pasts that the subscription asks for, and no others; what is known stays as it is."""
+        subscription = rollout.subscription
+        rates = {
+            name: track.metric
+            for name, track in rollout.tracks.items()
+            if isinstance(track, CounterTrack) and is_asked_for(track.metric)
+        }
+        for name, past in list(rollout.pasts.items()):
+            if rates.get(name) != past.metric or (past.effects is None and not subscription.history):
+                self._unwant(key, rollout.pasts.pop(name))
+        for name in rates.keys() - rollout.pasts.keys() if subscription.history else ():
+            past = rollout.pasts[name] = Past(rates[name], subscription, rollout.pods)
+            if past.effects is None:
+                self._history(subscription.provider).want(key, past)
+                self._changed.set()
+
+    def _history(self, provider: str) -> History:
+        if provider not in self._histories:
+            self._histories[provider] = History(*self._reader(provider), self._clock, self._delay)
+        return self._histories[provider]
+
+    def _unwant(self, key: Key, past: Past) -> None:
+        self._history(past.subscription.provider).forget(key, past.metric.name)
 
     def _drop(self, key: Key, track: Track) -> None:
         place = (track.subscription.provider, track.step)
@@ -213,7 +246,9 @@ class Sampler:
             provider = self._settings.provider(name)
             assert provider is not None
             source = self._sources[name] = self._source(provider)
-            inquiry = Inquiry(provider, source, lambda reason, count: self._dropped(name, reason, count))
+            inquiry = Inquiry(
+                provider, source, self._clock.now, lambda reason, count: self._dropped(name, reason, count)
+            )
             self._readers[name] = (inquiry, Reader(inquiry))
         return self._readers[name]
 
@@ -233,6 +268,19 @@ class Sampler:
         if one.last is None or point > one.last:
             one.last, one.busy = point, True
             tasks.create_task(self._round(one, point))
+
+    def _recall(self, history: History, tasks: asyncio.TaskGroup) -> None:
+        """Begin to read pasts if any are wanted."""
+        if history.wait() == 0.0:
+            history.busy = True
+            tasks.create_task(self._remember(history))
+
+    async def _remember(self, history: History) -> None:
+        woken = await history.read()
+        history.busy = False
+        self._changed.set()
+        for key in woken:
+            self._wake(key)
 
     async def _round(self, one: _Grid, point: float) -> None:
         entries = [(key, track) for (key, _), track in one.tracks.items()]
@@ -256,6 +304,7 @@ class Sampler:
             for one in self._grids.values()
             if one.last is not None and not one.busy
         ]
+        due += [left for history in self._histories.values() if (left := history.wait()) is not None]
         seconds = max(0.0, min([_LOOK, *due]))
         waits = {
             asyncio.ensure_future(self._clock.sleep_until(self._clock.monotonic() + seconds)),
@@ -270,7 +319,8 @@ class Sampler:
 
 def _track(metric: Metric, subscription: Subscription, pods: Pods) -> Track:
     if metric.query is None:
-        return CounterTrack(metric, subscription, pods)
+        open_ended = metric.latency is not None and metric.latency.threshold is None
+        return (LadderTrack if open_ended else CounterTrack)(metric, subscription, pods)
     question(metric, subscription.candidate.preset)
     return NumberTrack(metric, subscription)
 

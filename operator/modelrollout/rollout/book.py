@@ -204,8 +204,10 @@ def with_weight(
     return status.model_copy(update={"timeline": (*status.timeline, entry)[-TIMELINE_LIMIT:], "traffic": traffic})
 
 
-_UNSEEN = {"verdict": Verdict.CONTINUE, "reason": None, "message": None, "through": None} | dict.fromkeys(
-    ("requests", "stable_requests", "errors", "stable_errors"), 0
+_UNSEEN = (
+    {"verdict": Verdict.CONTINUE}
+    | dict.fromkeys(("reason", "message", "through", "interval", "decision_at"))
+    | dict.fromkeys(("requests", "stable_requests", "errors", "stable_errors"), 0)
 )
 
 
@@ -214,7 +216,7 @@ NOTHING_COVERED = {"applied_at": None, "covered": Span("0s"), "covered_through":
 
 
 def unseen(metrics: tuple[MetricStatus, ...]) -> tuple[MetricStatus, ...]:
-    """The metrics with nothing seen in the step; failed checks stay on their record."""
+    """The metrics with nothing seen in the step; evidence and failed checks stay on their record."""
     return tuple(metric.model_copy(update=_UNSEEN) for metric in metrics)
 
 

@@ -7,9 +7,10 @@ process has really lived through since it last looked, so that a wall clock that
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from modelrollout.analysis.coverage import covered
-from modelrollout.analysis.judge import judge
+from modelrollout.analysis.panel import judge_all
 from modelrollout.analysis.step import StepContext
 from modelrollout.analysis.step import gating as gating_names
 from modelrollout.analysis.window import Window
@@ -115,12 +116,20 @@ def candidate_holds(book: Book, step: PlanStep) -> bool:
 
 def _judged(book: Book, plan_step: PlanStep, step: StepStatus) -> tuple[MetricStatus, ...]:
     assert step.applied_at is not None
-    context = StepContext(kind=plan_step.kind, since=float(step.applied_at), now=book.now, interval=book.plan.interval)
-    known = {metric.name: metric for metric in book.status.metrics}
-    return tuple(
-        judge(metric, known.get(metric.name), book.situation.windows.get(metric.name, ()), context)
-        for metric in book.plan.metrics
+    plan, rollout = book.plan, book.status.rollout
+    context = StepContext(
+        kind=plan_step.kind,
+        since=float(step.applied_at),
+        now=book.now,
+        interval=plan.interval,
+        certify=plan_step is plan.last_live_step,
+        left=plan_step.max_duration - step.spent.seconds,
     )
+    terms = plan.terms
+    if rollout is not None and rollout.planned_windows not in (0, terms.planned):
+        terms = replace(terms, planned=rollout.planned_windows)
+    known = {metric.name: metric for metric in book.status.metrics}
+    return judge_all(known, book.situation.windows, context, terms)
 
 
 MEASURABLE = 500

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from modelrollout.api.analysis import OnBreach, OnInconclusive
+from modelrollout.analysis.terms import by_evidence
+from modelrollout.api.analysis import OnBreach, OnInconclusive, StepKind
 from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import MetricStatus, Outcome, Phase, StepStatus, Verdict
@@ -69,9 +70,10 @@ def _breached(book: Book, _step: StepStatus, plan_step: PlanStep) -> Wait | None
     )
     if failed is None:
         return None
+    both = failed.reason == Reason.STABLE_BREACHES_TOO
     return Wait(
         Phase.PAUSED,
-        Reason.METRIC_BREACHED,
+        Reason.STABLE_BREACHES_TOO if both else Reason.METRIC_BREACHED,
         f"Paused at {percent(plan_step.weight)}: {failed.message or failed.name}",
         stalled=False,
     )
@@ -103,9 +105,24 @@ def _required(book: Book, plan_step: PlanStep) -> float:
 
 def _left(book: Book, step: StepStatus, plan_step: PlanStep) -> float:
     """Seconds until the hold is over. Wall time since appliedAt is necessary, covered time is what counts."""
+    if _certified_early(book, plan_step):
+        return 0.0
     required = _required(book, plan_step)
     wall = book.now - (step.applied_at or book.now)
     return max(0.0, required - step.covered.seconds, required - wall)
+
+
+def _certified_early(book: Book, plan_step: PlanStep) -> bool:
+    """Whether the pace is that of the evidence, and all that gates the step is certified."""
+    if not book.plan.by_evidence or plan_step.kind is not StepKind.LIVE:
+        return False
+    certain = {metric.name for metric in by_evidence(book.plan.metrics)}
+    gates = _gates(book, plan_step)
+    return (
+        bool(gates)
+        and all(metric.certified and metric.verdict is Verdict.PASS for metric in gates if metric.name in certain)
+        and any(metric.name in certain for metric in gates)
+    )
 
 
 def _evidence(book: Book, step: StepStatus, plan_step: PlanStep) -> Move | Wait | None:
@@ -163,6 +180,10 @@ def _hold(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
     weight = percent(plan_step.weight)
     timeout = book.now + max(0.0, plan_step.max_duration - step.spent.seconds)
     wake = (book.now + left, timeout) if left else (timeout,)
+    if lacking is not None and lacking.verdict is Verdict.UNDERPOWERED:
+        what = f"certainty about {lacking.name} is not to be had at this traffic by {at(timeout)}"
+        message = f"At {weight}: {what}, when the step's time is up. Send more traffic, or wait and approve it then."
+        return Wait(Phase.PROGRESSING, Reason.UNDERPOWERED, message, wake)
     if lacking is not None and lacking.message:
         return Wait(
             Phase.PROGRESSING,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT, Timestamp, Weight
 from modelrollout.api.status import (
+    MetricStatus,
     Mode,
     ModelDeploymentStatus,
     Outcome,
@@ -89,6 +90,7 @@ def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
         started_at=Timestamp(now),
         replicas=full,
         restarts_base=book.facts(target.revision).restarts,
+        planned_windows=plan.planned_windows if plan.metrics and mode is Mode.STEPS else 0,
     )
     step = StepStatus(name="", index=0, total=len(plan.steps), started_at=Timestamp(now))
     status = book.status.model_copy(
@@ -110,7 +112,7 @@ def weigh(book: Book, step: PlanStep) -> Move:
     assert candidate is not None
     status = book.status
     if status.step is None or status.step.name != step.name or status.step.index == 0:
-        status = _restarts_from_here(book, with_step(status, book.plan, step, now))
+        status = _restarts_from_here(book, with_step(_with_effects(book, status), book.plan, step, now))
     if candidate.weight != step.weight:
         status = with_weight(status, candidate.revision, step.weight, now, f"step {step.name}")
         status = change(status, candidate.revision, replicas=_pods_at(book, step.weight))
@@ -118,7 +120,7 @@ def weigh(book: Book, step: PlanStep) -> Move:
             needed = stable_pods(book.plan, book.full, step.weight)
             status = change(status, book.stable.revision, replicas=max(book.stable.replicas, needed))
     index = book.plan.steps.index(step) + 1
-    text = f"{percent(candidate.weight)} → {percent(step.weight)} (step {index} of {len(book.plan.steps)})"
+    text = f"Version {candidate.version}: {percent(candidate.weight)} → {percent(step.weight)} (step {index} of {len(book.plan.steps)})"
     return Move(
         status,
         Phase.PROGRESSING,
@@ -126,6 +128,19 @@ def weigh(book: Book, step: PlanStep) -> Move:
         f"Version {candidate.version} gets {percent(step.weight)} of traffic.",
         (EventNote(Reason.WEIGHT_CHANGED, text),),
     )
+
+
+def _with_effects(book: Book, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """The design effects as measured before the first weight: they stay the same for the whole rollout."""
+    if status.metrics:
+        return status
+    effects = book.situation.preflight.effects
+    metrics = tuple(
+        MetricStatus(name=metric.name, design_effect=effects.get(metric.name))
+        for metric in book.plan.metrics
+        if metric.name in effects
+    )
+    return status.model_copy(update={"metrics": metrics})
 
 
 def _pods_at(book: Book, weight: int) -> int:
@@ -146,7 +161,7 @@ def take_all(book: Book, reason: str) -> Move:
     candidate = book.candidate
     assert candidate is not None
     status = with_weight(book.status, candidate.revision, FULL_WEIGHT, book.now, reason)
-    text = f"{percent(candidate.weight)} → 100 % ({reason})"
+    text = f"Version {candidate.version}: {percent(candidate.weight)} → 100 % ({reason})"
     return Move(
         status,
         Phase.PROMOTING,
@@ -168,7 +183,8 @@ def give_back(book: Book, reason: Reason, message: str, *, blocked: bool = False
     if blocked and status.rollout is not None:
         problem = Problem(reason=reason, message=cut(message))
         status = status.model_copy(update={"rollout": status.rollout.model_copy(update={"blocked": problem})})
-    note = EventNote(Reason.WEIGHT_CHANGED, f"{percent(candidate.weight)} → 0 %: {message}", warning=True)
+    text = f"Version {candidate.version}: {percent(candidate.weight)} → 0 %: {message}"
+    note = EventNote(Reason.WEIGHT_CHANGED, text, warning=True)
     return Move(status, Phase.PROGRESSING, reason, message, (note,), urgent=True)
 
 
@@ -193,7 +209,8 @@ def reject(book: Book, outcome: Outcome, reason: Reason, message: str) -> Move:
     ending = Ending(outcome, reason, message)
     status = with_rejection(book.status, candidate, book.plan.attempt, book.now, ending)
     status = status.model_copy(update={"paused": None})
-    noted = EventNote(Reason.ROLLED_BACK, cut(f"{percent(candidate.weight)} → 0 %: {message}", 900), warning=True)
+    text = f"Version {candidate.version}: {percent(candidate.weight)} → 0 %: {message}"
+    noted = EventNote(Reason.ROLLED_BACK, cut(text, 900), warning=True)
     if must_keep_weight(book):
         problem = Problem(reason=reason, message=cut(message))
         rollout = status.rollout.model_copy(update={"blocked": problem}) if status.rollout else None

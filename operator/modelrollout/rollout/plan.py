@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from modelrollout.analysis.terms import Terms
 from modelrollout.api.analysis import Analysis, Metric, OnInconclusive, Probability, StepKind
 from modelrollout.api.scalars import FULL_WEIGHT, Duration, Weight
 from modelrollout.api.settings import Settings
@@ -82,6 +83,11 @@ class Plan:
     coarse: bool = False
     written: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """The fields of the spec that the plan was made from, as they are recorded."""
+
+    @cached_property
+    def terms(self) -> Terms:
+        """What the tests have in common, for a candidate that starts now."""
+        return Terms(self.false_rollback, self.bad_promotion, self.planned_windows, self.interval, self.metrics)
 
     @cached_property
     def planned_windows(self) -> int:

@@ -38,6 +38,7 @@ from .situation import EventNote, Problem
 from .waits import (
     candidate_is_loading,
     held_back,
+    metrics_are_awaited,
     paused,
     pods_are_missing,
     rest,
@@ -119,7 +120,12 @@ def failed_metric_takes_back(book: Book) -> Move | None:
         return None
     wanted = {metric.name for metric in book.plan.metrics if metric.breach is OnBreach.ROLLBACK}
     failed = next(
-        (metric for metric in book.status.metrics if metric.verdict is Verdict.FAIL and metric.name in wanted), None
+        (
+            metric
+            for metric in book.status.metrics
+            if metric.verdict is Verdict.FAIL and metric.name in wanted and metric.reason != Reason.STABLE_BREACHES_TOO
+        ),
+        None,
     )
     if failed is None:
         return None
@@ -379,7 +385,7 @@ def candidate_takes_its_step(book: Book) -> Move | Wait | None:
     obstacle = _obstacle(book, candidate, candidate.replicas)
     if obstacle is None and book.step is None:
         # Back to the weight of a step that had begun is no advance; the first weight is.
-        obstacle = paused(book)
+        obstacle = metrics_are_awaited(book) or paused(book)
     return obstacle or weigh(book, goal)
 
 

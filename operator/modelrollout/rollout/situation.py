@@ -75,6 +75,19 @@ class RouteFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PreflightFacts:
+    """Whether the candidate can be measured, asked before its first weight.
+
+    `problem`: what is missing, or why it is not known. `effects`: metric → design effect of its errors in stable's history, as a number
+    and, after a space, a note for people.
+    """
+
+    ready: bool = True
+    problem: Problem | None = None
+    effects: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class CommandFacts:
     """One RolloutCommand that has no outcome yet."""
 
@@ -106,7 +119,8 @@ class Situation:
     decided this key (None: it never did), the bound on what a jumping wall clock may claim. `windows`: by metric name, oldest
     first, those after the step's `appliedAt` that the sampler still has, overlapping what was counted before.
     `problems`: what stands in the way of acting (foreign object, gateway missing, refusal by the server).
-    `metrics_problem`: the provider cannot be asked at all (unknown name), or the series are missing (preflight).
+    `metrics_problem`: the provider cannot be asked at all (unknown name), or the series are missing.
+    `preflight`: looked at before the first weight only.
     `deleting`: the resource is being deleted. `tester_header`: how testers reach a revision, to be shown.
     """
 
@@ -124,6 +138,7 @@ class Situation:
     windows: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     metrics_problem: Problem | None = None
+    preflight: PreflightFacts = PreflightFacts()
     timing: Timing = Timing()
     deleting: bool = False
     tester_header: str = ""

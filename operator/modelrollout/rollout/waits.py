@@ -69,6 +69,23 @@ def pods_are_missing(book: Book) -> Wait:
     return Wait(Phase.PROGRESSING, reason, message, tuple(wake))
 
 
+def metrics_are_awaited(book: Book) -> Wait | None:
+    """Before the first weight: whether the candidate can be judged at all is not known, or it cannot."""
+    preflight, rollout = book.situation.preflight, book.status.rollout
+    if preflight.ready or not book.plan.judged or rollout is None:
+        return None
+    if preflight.problem is None:
+        text = "Before the first weight: stable's history and the candidate's series are looked up."
+        return Wait(Phase.WARMING_UP, Reason.COLLECTING_DATA, text)
+    if preflight.problem.reason != Reason.METRICS_UNAVAILABLE:
+        return held_back(book, preflight.problem)
+    begun = rollout.loaded_at or rollout.started_at
+    overdue = book.now - begun >= book.plan.no_data_deadline
+    message = f"Holding at 0 %: {preflight.problem.message}"
+    wake = () if overdue else (begun + book.plan.no_data_deadline,)
+    return Wait(Phase.WARMING_UP, Reason.METRICS_UNAVAILABLE, message, wake, stalled=overdue)
+
+
 def route_is_pending(book: Book) -> Wait:
     """The router has not applied the recorded weights yet."""
     route, traffic = book.situation.route, book.status.traffic

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelrollout.api.analysis import Analysis, Metric, Of, Source
+from modelrollout.api.analysis import Analysis, Metric
 from modelrollout.api.errors import SpecError
 from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.spec import ModelDeploymentSpec, Rollout
@@ -47,7 +47,7 @@ def check_metrics(spec: ModelDeploymentSpec, plan: Plan, preset: RuntimePreset) 
     written = (spec.analysis or Analysis()).metrics is not None
     for index, metric in enumerate(plan.metrics):
         field = f"{METRICS}[{index}]" if written else f"{METRICS} (of runtime {preset.name}: {metric.name})"
-        _check_source(metric, field, plan, preset)
+        _check_series(metric, field, preset)
         _check_latency(metric, field, preset)
         _check_paths(metric, field, preset)
 
@@ -103,36 +103,19 @@ def check_autoscaling(spec: ModelDeploymentSpec, template: Mapping[str, Any]) ->
         )
 
 
-def _check_source(metric: Metric, field: str, plan: Plan, preset: RuntimePreset) -> None:
-    measured = metric.error_rate or metric.latency
-    if measured is None:
-        return
-    if measured.source is Source.ROUTER:
-        if plan.router != "Gateway":
-            raise SpecError(
-                f"{field}.{metric.kind}.source", "Router needs a gateway under spec.traffic; a Service counts nothing"
-            )
-        return
-    if preset.series is None:
+def _check_series(metric: Metric, field: str, preset: RuntimePreset) -> None:
+    if (metric.error_rate or metric.latency) is not None and preset.series is None:
         raise SpecError(f"{field}.{metric.kind}", f"runtime {preset.name} names no series for it; {_WAYS_ON}")
 
 
 def _check_latency(metric: Metric, field: str, preset: RuntimePreset) -> None:
-    latency = metric.latency
-    if latency is None or latency.source is Source.ROUTER:
-        return
-    if latency.of not in (None, Of.REQUEST):
-        raise SpecError(
-            f"{field}.latency.of",
-            f"runtime {preset.name} has no series for {latency.of.value}; use Request, or a ratio",
-        )
-    if preset.series is not None and preset.series.latency is None:
+    if metric.latency is not None and preset.series is not None and preset.series.latency is None:
         raise SpecError(f"{field}.latency", f"runtime {preset.name} names no latency histogram; {_WAYS_ON}")
 
 
 def _check_paths(metric: Metric, field: str, preset: RuntimePreset) -> None:
     rate = metric.error_rate
-    if rate is None or not rate.exclude_paths or preset.series is None or rate.source is Source.ROUTER:
+    if rate is None or not rate.exclude_paths or preset.series is None:
         return
     if preset.series.path_label is None:
         raise SpecError(

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.harness.life import conditions
 from tests.harness.specs import behaving, model
 
@@ -90,23 +92,43 @@ def test_a_diff_after_an_apply_is_empty_whoever_applies(life):
         assert (answer.code, answer.out) == (0, "")
 
 
-def test_git_still_asks_for_a_version_that_was_taken_back(life):
+@pytest.mark.parametrize("options", [(), ("--server-side", "--force-conflicts")], ids=["client-side", "server-side"])
+def test_git_still_asks_for_a_version_that_was_taken_back(life, options):
     """A bot raises the image; it is taken back; the message says what runs, what is asked for and the ways on."""
-    life.kubectl.apply(model("1"))
+
+    def sync(version: str) -> None:
+        answer = life.kubectl.apply(model(version), options=options)
+        assert answer.code == 0, answer.err
+
+    def no_drift(version: str) -> None:
+        answer = life.kubectl("diff", *options, "-f", "-", stdin=json.dumps(model(version)))
+        assert (answer.code, answer.out) == (0, "")
+
+    sync("1")
     life.operator.start(wait=False)
     life.healthy("1")
     pods = life.pods("1").keys()
-    life.kubectl.apply(model("2"))
+    sync("2")
     life.waits("tenth")
+    no_drift("2")
     life.accepted("Abort", reason="wrong answers")
     life.taken_back("2")
-    for words in ("Version 2", "wrong answers", "version 1 serves all traffic", "Revert", "spec.rollout.attempt"):
+    for words in (
+        "Version 2",
+        "wrong answers",
+        "version 1 serves all traffic",
+        "Revert the change (nothing restarts)",
+        "apply a newer version",
+        "raise spec.rollout.attempt",
+    ):
         assert words in life.message, life.message
-    life.kubectl.apply(model("2"))
+    sync("2")
     life.sentinel()
     assert life.status["phase"] == "RolledBack"
-    life.kubectl.apply(model("1"))
+    no_drift("2")
+    sync("1")
     life.healthy("1")
+    no_drift("1")
     assert life.pods("1").keys() == pods
     assert [weight for slug, weight in life.timeline() if slug == "2"] == [10, 0]
 

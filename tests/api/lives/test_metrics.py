@@ -10,6 +10,7 @@ from tests.harness.traffic import Answers, Traffic
 ERRORS = {
     "name": "errors",
     "errorRate": {},
+    "method": "Threshold",
     "limit": "5%",
     "minimumSampleSize": 20,
     "threshold": {"lookback": "2s", "failures": 2, "of": 3},

@@ -1,7 +1,7 @@
 """The threshold method on windows written by hand."""
 
-from modelrollout.analysis.judge import judge, required_lookback
 from modelrollout.analysis.step import StepContext, gating
+from modelrollout.analysis.threshold import judge, required_lookback
 from modelrollout.analysis.window import Answer, Counts, Window
 from modelrollout.api.analysis import Metric, StepKind
 from modelrollout.api.status import Verdict
@@ -11,7 +11,7 @@ BAKE = StepContext(StepKind.BAKE, since=100.0, now=1000.0, interval=15.0)
 
 
 def metric(**fields):
-    return Metric.model_validate({"name": "errors", "errorRate": {}, "limit": "2%"} | fields)
+    return Metric.model_validate({"name": "errors", "errorRate": {}, "limit": "2%", "method": "Threshold"} | fields)
 
 
 COMPARED = {"limit": None, "compare": {"margin": "1.5"}}
@@ -71,8 +71,17 @@ def test_folding_a_backlog_stops_at_the_window_that_begins_to_fail():
     backlog = [window(i, 10) for i in range(3)] + [window(i, 0, requests=500) for i in range(3, 20)]
     at_once = judge(metric(), None, backlog, LIVE)
     assert (at_once.verdict, at_once.through) == (Verdict.FAIL, 150.0)
-    warned = judge(metric(), at_once, backlog, LIVE)
-    assert warned.verdict is Verdict.PASS
+    assert judge(metric(), at_once, backlog, LIVE) is at_once, "what takes a candidate back is not looked at again"
+
+
+def test_a_metric_that_takes_nothing_back_goes_on_being_judged_after_a_fail():
+    backlog = [window(i, 10) for i in range(3)] + [window(i, 0, requests=500) for i in range(3, 20)]
+    warns = metric(onBreach="Warn")
+    failed = judge(warns, None, backlog[:3], LIVE)
+    assert failed.verdict is Verdict.FAIL
+    later = judge(warns, failed, backlog, LIVE)
+    assert (later.verdict, later.through) == (Verdict.PASS, backlog[-1].end)
+    assert later == judge(warns, None, backlog, LIVE)
 
 
 def test_the_portions_in_which_windows_arrive_do_not_matter():
@@ -169,7 +178,7 @@ def test_what_an_earlier_step_counted_does_not_count_in_this_one():
 
 
 def test_a_query_is_judged_by_its_newest_number():
-    ask = {"errorRate": None, "limit": None, "query": "x"}
+    ask = {"errorRate": None, "limit": None, "query": "x", "method": None}
     low = metric(**ask, range={"min": "0.8"}, threshold={"failures": 1, "of": 1})
 
     def value(index, ours, theirs=None):

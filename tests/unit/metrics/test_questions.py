@@ -53,6 +53,11 @@ def test_latency_asks_for_buckets():
     assert asked.family.buckets
 
 
+def test_latency_without_a_threshold_asks_for_all_buckets():
+    asked = question(metric(latency={}, compare={}, limit=None, method="Sequential"), PRESET)
+    assert asked == Histogram(asked.family, None)
+
+
 def test_ratios_take_selectors_as_written():
     total = {"series": "t", "match": [{"label": "a", "values": ["x", "y"]}, {"label": "a", "not": [NASTY]}]}
     asked = question(metric(ratio={"good": {"series": "g"}, "total": total}), CUSTOM)
@@ -69,8 +74,6 @@ def test_ratios_take_selectors_as_written():
     [
         ({"errorRate": {}}, CUSTOM, "spec.analysis.metrics[m].errorRate: the runtime Custom names no series"),
         ({"latency": {"threshold": "1s"}}, CUSTOM, "the runtime Custom names no series of requests"),
-        ({"errorRate": {"source": "Router"}}, PRESET, "errorRate.source: Router is not supported"),
-        ({"latency": {"threshold": "1s", "of": "PerToken"}}, PRESET, "names no histogram for PerToken"),
         ({"query": "x{{pod}}", "limit": None, "range": {"min": "0"}}, PRESET, "{{pod}} is not known; there are {{nam"),
     ],
 )
