@@ -25,7 +25,6 @@ LARGE = 10.0
 FEWEST_ERRORS = 5
 """With fewer errors their spread over pods is 1 by arithmetic rather than by observation."""
 FEWEST_PODS = 2
-ERROR = "bad event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,8 @@ def design_effect(history: Iterable[Mapping[str, Counts]], step: float) -> Effec
     if len(pods) < FEWEST_PODS:
         return _assumed("stable has had only one pod")
     if errors < FEWEST_ERRORS:
-        return _assumed(f"stable's history has {f'only {amount(errors, ERROR)}' if errors else 'no bad events'}")
+        few = f"only {amount(errors, 'bad event')}" if errors else "no bad events"
+        return _assumed(f"stable's history has {few}")
     found = [(ratio, blocks.length * step) for blocks in sums if (ratio := blocks.ratio()) is not None]
     if not found:
         return _assumed("stable's pods never served at the same time")

@@ -1,12 +1,12 @@
 """Evidence as one short text for status, and back, to the last bit.
 
-The text is `1.` (the version of the format) and unpadded base64url of the parts one after the other, big-endian:
+The text is `1.` (the version of the format) and unpadded base64url of a CRC-32 and the parts one after the other, big-endian:
 
 - a test: `E`, number of alternatives (1 byte), windows (8 bytes, unsigned), what is not invested and the stakes (float64 each);
 - a certificate: `C`, number of alternatives of a half (1 byte), the ratio half and the absolute half (float64 each).
 
-Seven alternatives and their certificate take 189 characters. What cannot have been written here is a ValueError: the caller
-starts its evidence afresh, which is always sound.
+Seven alternatives and their certificate take 194 characters. What was cut, damaged or written by somebody else is a
+ValueError: the caller starts its evidence afresh, which is always sound.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+import zlib
 from math import isnan
 
 from .certificate import Certificate
@@ -23,6 +24,8 @@ Part = Evidence | Certificate
 
 VERSION = "1."
 MOST_ALTERNATIVES = 255
+SEAL = 4
+"""Bytes of the checksum."""
 
 _TEST, _CERTIFICATE = b"E", b"C"
 
@@ -30,7 +33,8 @@ _TEST, _CERTIFICATE = b"E", b"C"
 def encode(*parts: Part) -> str:
     """The parts in their order as one text of letters, digits, `.`, `-` and `_`."""
     data = b"".join(_packed(part) for part in parts)
-    return VERSION + base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    sealed = zlib.crc32(data).to_bytes(SEAL, "big") + data
+    return VERSION + base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
 
 
 def decode(text: str) -> tuple[Part, ...]:
@@ -39,9 +43,14 @@ def decode(text: str) -> tuple[Part, ...]:
         raise ValueError(f"recorded evidence must begin with {VERSION!r}, found {text[:8]!r}")
     body = text.removeprefix(VERSION)
     try:
-        data = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+        sealed = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError(f"recorded evidence is not base64url ({error}), found {text[:24]!r}") from None
+    data = sealed[SEAL:]
+    if zlib.crc32(data).to_bytes(SEAL, "big") != sealed[:SEAL]:
+        raise ValueError(
+            f"recorded evidence is cut or damaged, found {len(text)} characters that begin with {text[:24]!r}"
+        )
     parts: list[Part] = []
     at = 0
     while at < len(data):
