@@ -190,7 +190,7 @@ def _body(report: Report) -> list[str]:
         table(INNOCENT_COLUMNS, report.innocent),
         "",
         "**Where errors of one pod hang together the bound is approximate.** The design effect is measured on six simulated hours",
-        "of stable's pods before the rollout. A pod is in a burst a tenth of the time, and all its errors are.",
+        "of stable's pods before the rollout. A pod is in a burst a tenth of the time, and half of all errors come in bursts.",
         "",
         table(INNOCENT_COLUMNS, report.approximate),
     ]

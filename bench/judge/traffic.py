@@ -19,7 +19,9 @@ DAY = 86_400.0
 HISTORY = 6 * 3600.0
 HISTORY_STEP = 60.0
 BURST_SHARE = 0.1
-"""Part of the time that is burst. All errors lie in bursts: the rate in one is ten times the mean."""
+"""Part of the time that is burst."""
+BURST_ERRORS = 0.5
+"""Part of all errors that come in bursts beside the even rest: the rate in a burst is 5.5 times the mean, outside half of it."""
 
 
 class Traffic:
@@ -109,7 +111,7 @@ def _bursts(dice: np.random.Generator, length: float, start: float, window: floa
 
 
 def _factors(dice: np.random.Generator, length: float, edges: Rates) -> Rates:
-    """For each stretch between two edges the part of it that is burst, over the mean part: a factor of the rate.
+    """For each stretch between two edges the factor of the rate, 1 on average.
 
     Bursts and calms alternate with exponential lengths; the process is in its steady state when it begins.
     """
@@ -126,4 +128,5 @@ def _factors(dice: np.random.Generator, length: float, edges: Rates) -> Rates:
         inside = np.arange(len(lengths)) % 2 == 0
     turns = edges[0] + np.concatenate([[0.0], np.cumsum(lengths)])
     burst = np.concatenate([[0.0], np.cumsum(np.where(inside, lengths, 0.0))])
-    return np.diff(np.interp(edges, turns, burst)) / np.diff(edges) / BURST_SHARE
+    inside_part = np.diff(np.interp(edges, turns, burst)) / np.diff(edges)
+    return (1.0 - BURST_ERRORS) + BURST_ERRORS * inside_part / BURST_SHARE
