@@ -56,7 +56,7 @@ from modelrollout.runtime.endpoints import serve
 from modelrollout.runtime.queue import Key, Queue, Tuning
 from modelrollout.runtime.store import Store
 from modelrollout.runtime.supervisor import Heartbeat, Supervisor, end_process, watch_lag
-from modelrollout.runtime.telemetry import QueueMetrics, RequestMetrics, loop_lag, set_up_logging
+from modelrollout.runtime.telemetry import QueryMetrics, QueueMetrics, RequestMetrics, loop_lag, set_up_logging
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class Operator:
             sys.exit(f"{MODEL_DEPLOYMENT.api_version} {MODEL_DEPLOYMENT.kind} is not served: install the CRDs first")
         guarded = await self._lead(api, leader)
         heartbeat.watch("queue", lambda: self.queue.last_turn, QUEUE_HANGS)
-        sampler = Sampler(self.settings, self.clock, self.queue.wake)
+        sampler = Sampler(self.settings, self.clock, self.queue.wake, observer=QueryMetrics(self.registry))
         dropped = Counter("modelrollout_events_dropped", "Events that were not written", registry=self.registry)
         events = Events(guarded, self.clock, os.environ.get("HOSTNAME", "modelrollout"), on_drop=dropped.inc)
         rate = self.settings.checkpoints_per_second

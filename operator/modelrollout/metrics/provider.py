@@ -42,7 +42,7 @@ class Observer(Protocol):
     """Who wants to know of queries, such as the operator's own metrics. Called on the event loop."""
 
     def queried(self, provider: str, seconds: float, received: int, error: str | None) -> None:
-        """One query: how long it took, bytes of its answer, and the class of error or None."""
+        """One query: seconds that it took, bytes of its answer, and the class of error (or of what broke it off) or None."""
 
     def dropped(self, provider: str, reason: str, samples: int) -> None:
         """Samples of an answer that cannot be used."""
@@ -208,7 +208,7 @@ class PrometheusSource:
                 received = client.session.received
             date = client.session.date
             self.skew = None if date is None else date + 0.5 - self._now()
-        except MetricsError as error:
+        except BaseException as error:
             failed = type(error).__name__
             raise
         else:

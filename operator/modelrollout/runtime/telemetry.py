@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 _about: ContextVar[str] = ContextVar("about", default="")
 
 _SECONDS = (0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_BYTES = tuple(float(1 << power) for power in range(10, 27, 2))
 
 
 @contextmanager
@@ -94,6 +95,52 @@ class RequestMetrics:
     def observe(self, verb: str, resource: str, code: str, seconds: float) -> None:
         self._requests.labels(verb, resource, code).inc()
         self._seconds.labels(verb).observe(seconds)
+
+
+class QueryMetrics:
+    """Questions to metrics providers and what became of them; it fits the Sampler's observer.
+
+    `outcome` is `Ok`, or the class of error without its ending: Hang, Unavailable, Answer, TooLarge, Refused, Clock …
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._queries = Counter(
+            "modelrollout_provider_queries",
+            "Queries to metrics providers by provider and outcome",
+            ["provider", "outcome"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "modelrollout_provider_query_duration_seconds",
+            "How long a metrics provider took to answer, the wait for a free connection included",
+            ["provider"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self._bytes = Histogram(
+            "modelrollout_provider_answer_bytes",
+            "Size of the answers of metrics providers",
+            ["provider"],
+            registry=registry,
+            buckets=_BYTES,
+        )
+        self._dropped = Counter(
+            "modelrollout_provider_dropped_values",
+            "Values in answers that could not be used, by provider and reason",
+            ["provider", "reason"],
+            registry=registry,
+        )
+
+    def queried(self, provider: str, seconds: float, received: int, error: str | None) -> None:
+        """One query is over. `error`: its class, None if it was answered; `received`: bytes of the answer."""
+        outcome = "Ok" if error is None else error.removesuffix("Error")
+        self._queries.labels(provider, outcome).inc()
+        self._seconds.labels(provider).observe(seconds)
+        self._bytes.labels(provider).observe(received)
+
+    def dropped(self, provider: str, reason: str, samples: int) -> None:
+        """So many values of an answer were no counts."""
+        self._dropped.labels(provider, reason).inc(samples)
 
 
 def loop_lag(registry: CollectorRegistry) -> Histogram:
