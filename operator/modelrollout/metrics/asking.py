@@ -102,13 +102,16 @@ class Job:
 
 
 class Inquiry:
-    """Asks one provider. `failing`: since which grid point nothing has come back, `failure`: why (None: it answers)."""
+    """Asks one provider. `failing`: since when nothing has come back, `failure`: why (None: it answers)."""
 
-    def __init__(self, provider: Provider, source: Source, spoilt: Callable[[str, int], None]) -> None:
+    def __init__(
+        self, provider: Provider, source: Source, now: Callable[[], float], spoilt: Callable[[str, int], None]
+    ) -> None:
         self.provider = provider
         self.failing: float | None = None
         self.failure: MetricsError | None = None
         self._source = source
+        self._now = now
         self._spoilt = spoilt
         self._narrow: set[Family | None] = set()
         self._plans: dict[tuple[object, ...], tuple[Breadth, frozenset[Target], list[Batch]]] = {}
@@ -173,7 +176,7 @@ class Inquiry:
         if self.failure is None:
             self.failing = None
         elif self.failing is None:
-            self.failing = when.end
+            self.failing = self._now()
 
     async def _do(self, job: Job, when: When) -> MetricsError | None:
         try:

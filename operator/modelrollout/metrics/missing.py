@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 from modelrollout.api.reasons import Reason
 from modelrollout.rollout.situation import Problem
 
+from .counting import CounterTrack
 from .subscription import Preflight
-from .tracks import CounterTrack, Track
+from .tracks import Track
 
 WINDOWS = 4
 """So many windows are waited for."""

@@ -15,11 +15,11 @@ from .asking import Answers, Channel, Inquiry, Needs, When
 from .batches import Target
 from .bounds import Bound, Known, choose
 from .counters import Point
+from .counting import CounterTrack
 from .errors import MetricsError
 from .questions import Histogram
 from .sides import Side
 from .tables import INF
-from .tracks import CounterTrack
 
 Counted = dict[str, tuple[float | None, float | None]]
 """Pod → all events, and a part of them; None where there is no such series."""

@@ -16,11 +16,12 @@ from modelrollout.api.scalars import Timestamp
 
 from . import promql, tables
 from .asking import Inquiry, Job, Needs, When
+from .counting import CounterTrack
 from .errors import MetricsError, RefusedError, UnavailableError
 from .reading import Reader
 from .subscription import Key, VersionSelector
 from .tables import moment
-from .tracks import CounterTrack, NumberTrack, Track
+from .tracks import NumberTrack, Track
 
 POINTS = 20_000
 """Values that one range query is expected to answer at most."""
@@ -29,7 +30,6 @@ STEPS = 500
 
 _BREATH = 25
 _SERIES_A_POD = 2
-_PODS_UNKNOWN = 4
 
 Entry = tuple[Key, Track]
 T = TypeVar("T", bound=Track)
@@ -56,8 +56,8 @@ class Round:
             return
         while behind:
             start = min(map(self._next, behind))
-            points = min(STEPS, round((self.point - start) / self.step) + 1)
-            portion = _portion([entry for entry in behind if self._next(entry) == start], points)
+            points = round((self.point - start) / self.step) + 1
+            portion, points = portion_of([entry for entry in behind if self._next(entry) == start], points)
             await self._stretch(portion, self._when(start, points))
             stuck = {
                 id(track)
@@ -100,16 +100,17 @@ class Round:
         for _, track in entries:
             reader.need(track, needs)
         answers = await self.inquiry.ask(needs, when)
-        for count, (key, track) in enumerate(entries):
-            if count % _BREATH == 0:
-                await asyncio.sleep(0)  # a fleet takes a while, and others have things to do on this loop
-            if track.generation != before[id(track)]:
-                continue
+        work = 0
+        for key, track in entries:
             error = reader.error(track, answers)
-            if error is not None:
+            if error is not None and track.generation == before[id(track)]:
                 self._fail(key, track, error)
-                continue
-            for at in map(moment, when.points()):
+            for at in map(moment, when.points() if error is None else ()):
+                if work % _BREATH == 0:
+                    await asyncio.sleep(0)  # a fleet takes a while, and others have things to do on this loop
+                work += 1
+                if track.generation != before[id(track)]:
+                    break
                 ours, theirs = reader.points(track, answers, at)
                 self._seen(key, track.see(at - track.shift, ours, theirs, obstacle=obstacles[id(track)]))
 
@@ -155,18 +156,28 @@ def _of(entries: Iterable[Entry], kind: type[T]) -> list[tuple[Key, T]]:
     return [(key, track) for key, track in entries if isinstance(track, kind)]
 
 
-def _portion(entries: Sequence[Entry], points: int) -> list[Entry]:
-    """As many tracks as one range query of so many points may answer; one at least."""
+def portion_of(entries: Sequence[Entry], points: int) -> tuple[list[Entry], int]:
+    """As many tracks, and of so many grid points as many, as one range query may answer; one of each at least.
+
+    Small tracks go first: a version with a thousand pods is read in short stretches, and holds up nobody.
+    """
     found: list[Entry] = []
     values = 0
-    for entry in entries:
-        track = entry[1]
-        pods = len(track.pods.since) if isinstance(track, CounterTrack) else 1
-        values += (pods or _PODS_UNKNOWN) * _SERIES_A_POD * points
+    points = min(STEPS, points)
+    for entry in sorted(entries, key=lambda entry: _values(entry[1])):
+        each = _values(entry[1])
+        if not found:
+            points = max(1, min(points, POINTS // each))
+        values += each * points
         if found and values > POINTS:
             break
         found.append(entry)
-    return found
+    return found, points
+
+
+def _values(track: Track) -> int:
+    """About how many values one grid point of a track has in the answer to one query."""
+    return track.size * _SERIES_A_POD if isinstance(track, CounterTrack) else 1
 
 
 def _versions(track: NumberTrack) -> tuple[VersionSelector, ...]:

@@ -26,12 +26,13 @@ from modelrollout.runtime.clock import Clock
 
 from . import missing
 from .asking import Inquiry
+from .counting import CounterTrack
 from .provider import Observer, PrometheusSource, Source
 from .questions import question
 from .reading import Reader
 from .rounds import Round, query_of
 from .subscription import Key, Preflight, Subscription
-from .tracks import CounterTrack, NumberTrack, Pods, Track
+from .tracks import NumberTrack, Pods, Track
 
 _LOOK = 5.0  # seconds after which the wall clock is read again, for it may have jumped
 
@@ -213,7 +214,9 @@ class Sampler:
             provider = self._settings.provider(name)
             assert provider is not None
             source = self._sources[name] = self._source(provider)
-            inquiry = Inquiry(provider, source, lambda reason, count: self._dropped(name, reason, count))
+            inquiry = Inquiry(
+                provider, source, self._clock.now, lambda reason, count: self._dropped(name, reason, count)
+            )
             self._readers[name] = (inquiry, Reader(inquiry))
         return self._readers[name]
 

@@ -11,23 +11,15 @@ Times here are times of events: a metric whose data come late (`delay`) is sampl
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from modelrollout.analysis.window import ZERO, Answer, Counts, Window
+from modelrollout.analysis.window import Answer, Window
 from modelrollout.api.analysis import Metric
 
-from .bounds import Bound
-from .counters import NOTHING, Gap, Point, difference
 from .questions import grid
-from .sides import side
 from .subscription import Subscription
-
-Points = Mapping[str, Point]
-"""What was seen of a version's pods at one time."""
-
-_UNSEEN: Points = {}
 
 
 @dataclass(slots=True)
@@ -171,129 +163,3 @@ class NumberTrack(Track):
             message = f"metric {self.metric.name}: the query has no number for the candidate"
             return self._add(Window(before, point, Answer.NO_DATA, message=message))
         return self._add(Window(before, point, Answer.VALUES, candidate_value=candidate, stable_value=stable))
-
-
-class CounterTrack(Track):
-    """A rate: differences of counters of the pods of both versions."""
-
-    def __init__(self, metric: Metric, subscription: Subscription, pods: Pods) -> None:
-        """Raises SpecError for a metric that the runtime of a version cannot answer."""
-        super().__init__(metric, subscription)
-        self.pods = pods
-        self.candidate = side(metric, subscription, subscription.candidate)
-        self.stable = side(metric, subscription, subscription.stable) if subscription.stable is not None else None
-        self.bound: Bound | None = None
-        """The bound of the histogram by which the points were counted."""
-        self.targets = {one.target for one in (self.candidate, self.stable) if one is not None}
-        self._candidate: Points = _UNSEEN
-        self._stable: Points = _UNSEEN
-
-    def see(self, point: float, candidate: Points, stable: Points, *, obstacle: str = "") -> bool:
-        """Take what was seen of all pods at the next point; tells whether a window came of it.
-
-        `obstacle`: why the counters cannot be used.
-        """
-        before, self.at = self.at, point
-        olds = self._candidate, self._stable
-        self._candidate, self._stable = candidate, stable
-        self._look(candidate, stable)
-        if before is None:
-            return False
-        if obstacle:
-            return self._add(Window(before, point, Answer.NO_DATA, message=f"metric {self.metric.name}: {obstacle}"))
-        window = self._window(before, point, olds, (candidate, stable))
-        self._expect(window)
-        return self._add(window)
-
-    def _window(self, start: float, end: float, olds: tuple[Points, Points], news: tuple[Points, Points]) -> Window:
-        ours = self._version(olds[0], news[0], start, end, good=self.candidate.question.good)
-        theirs: tuple[tuple[str, Counts], ...] | str = ()
-        if self.stable is not None:
-            theirs = self._version(olds[1], news[1], start, end, good=self.stable.question.good)
-        comparing = self.metric.compare is not None and self.subscription.stable is not None
-        missing = next(
-            (
-                f"{who}: {found}"
-                for who, found in (("the candidate", ours), ("stable", theirs))
-                if isinstance(found, str)
-            ),
-            None,
-        )
-        if isinstance(ours, str) or (comparing and isinstance(theirs, str)):
-            return Window(start, end, Answer.NO_DATA, message=f"metric {self.metric.name} has no data on {missing}")
-        stable = () if isinstance(theirs, str) else theirs
-        return Window(
-            start,
-            end,
-            Answer.COUNTS,
-            candidate=_sum(ours),
-            stable=_sum(stable),
-            effective_threshold=self.bound.text if self.bound is not None else None,
-            candidate_pods=ours,
-            stable_pods=stable,
-        )
-
-    def _version(
-        self, olds: Points, news: Points, start: float, end: float, *, good: bool
-    ) -> tuple[tuple[str, Counts], ...] | str:
-        """Counts by pod, or why no pod has any."""
-        found: list[tuple[str, Counts]] = []
-        gaps: Counter[Gap] = Counter()
-        waiting, example = 0, ""
-        for pod, new in news.items():
-            since = self.pods.since.get(pod)
-            if since is None and self.subscription.identify is None:
-                continue
-            if since is not None and since > start:
-                waiting += 1
-                continue
-            counted = difference(olds.get(pod, NOTHING), new, start, end, good=good)
-            if isinstance(counted, Gap):
-                gaps[counted] += 1
-                example = pod
-            else:
-                found.append((pod, counted))
-        if found:
-            return tuple(sorted(found))
-        if gaps:
-            others = f" (and {gaps.total() - 1} more)" if gaps.total() > 1 else ""
-            return f"pod {example}{others} {gaps.most_common(1)[0][0]}"
-        return "its pods are warming up" if waiting else "it has no pods that count yet"
-
-    def _look(self, candidate: Points, stable: Points) -> None:
-        sight = self.sight
-        sight.points += 1
-        sight.candidate_up = any(point.targets for point in candidate.values())
-        sight.candidate_target |= any(point.targets is not None for point in candidate.values())
-        sight.candidate = sight.candidate or any(point.total is not None for point in candidate.values())
-        sight.stable = sight.stable or any(point.total is not None for point in stable.values())
-
-    def _expect(self, window: Window) -> None:
-        """Keep count of requests that the candidate should have had, and of windows in which they should have shown."""
-        sight, share = self.sight, self.subscription.share
-        if sight.candidate:
-            sight.expected, sight.unmet, sight.untargeted = 0.0, 0, 0
-            return
-        # A Prometheus that knows nothing of stable either has lost its data or does not see this namespace: that is no news
-        # about the candidate, and no answer must not move a weight.
-        if (
-            not sight.candidate_target
-            and any(point.targets for point in self._stable.values())
-            and any(self.pods.since.get(pod, math.inf) <= window.start for pod in self._candidate)
-        ):
-            sight.untargeted += 1
-        if sight.expected >= ENOUGH:
-            sight.unmet += 1
-        if share < 1:
-            sight.expected += window.stable.requests * share / (1 - share)
-
-
-ENOUGH = 10.0
-"""Requests after which a candidate's series ought to exist, whatever chance does to small shares."""
-
-
-def _sum(pods: Iterable[tuple[str, Counts]]) -> Counts:
-    total = ZERO
-    for _, counts in pods:
-        total += counts
-    return total
