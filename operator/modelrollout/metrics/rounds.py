@@ -156,12 +156,12 @@ def _of(entries: Iterable[Entry], kind: type[T]) -> list[tuple[Key, T]]:
     return [(key, track) for key, track in entries if isinstance(track, kind)]
 
 
-def portion_of(entries: Sequence[Entry], points: int) -> tuple[list[Entry], int]:
+def portion_of(entries: Sequence[tuple[Key, T]], points: int) -> tuple[list[tuple[Key, T]], int]:
     """As many tracks, and of so many grid points as many, as one range query may answer; one of each at least.
 
     Small tracks go first: a version with a thousand pods is read in short stretches, and holds up nobody.
     """
-    found: list[Entry] = []
+    found: list[tuple[Key, T]] = []
     values = 0
     points = min(STEPS, points)
     for entry in sorted(entries, key=lambda entry: _values(entry[1])):

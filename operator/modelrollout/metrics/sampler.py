@@ -27,6 +27,7 @@ from modelrollout.runtime.clock import Clock
 from . import missing
 from .asking import Inquiry
 from .counting import CounterTrack
+from .history import History, Past, completed, is_asked_for
 from .provider import Observer, PrometheusSource, Source
 from .questions import question
 from .reading import Reader
@@ -44,6 +45,7 @@ class _Rollout:
     subscription: Subscription
     pods: Pods = field(default_factory=Pods)
     tracks: dict[str, Track] = field(default_factory=dict)
+    pasts: dict[str, Past] = field(default_factory=dict)
     refused: Problem | None = None
 
 
@@ -84,6 +86,7 @@ class Sampler:
         self._readers: dict[str, tuple[Inquiry, Reader]] = {}
         self._rollouts: dict[Key, _Rollout] = {}
         self._grids: dict[tuple[str, float], _Grid] = {}
+        self._histories: dict[str, History] = {}
         self._changed = asyncio.Event()
 
     def subscribe(self, key: Key, subscription: Subscription) -> None:
@@ -102,8 +105,12 @@ class Sampler:
     def unsubscribe(self, key: Key) -> None:
         """Forget the rollout."""
         rollout = self._rollouts.pop(key, None)
-        for track in rollout.tracks.values() if rollout is not None else ():
+        if rollout is None:
+            return
+        for track in rollout.tracks.values():
             self._drop(key, track)
+        for past in rollout.pasts.values():
+            self._unwant(key, past)
 
     def windows(self, key: Key) -> Mapping[str, tuple[Window, ...]]:
         """By metric name, oldest first; empty for an unknown key."""
@@ -134,7 +141,7 @@ class Sampler:
         unknown = self._unknown_provider(rollout.subscription) or rollout.refused
         if unknown is not None:
             return Preflight(ready=False, problem=unknown)
-        return missing.preflight(rollout.tracks.values(), self._query)
+        return completed(missing.preflight(rollout.tracks.values(), self._query), rollout.pasts.values())
 
     async def run(self) -> None:
         """Sample until cancelled. A fault of ours ends it with an ExceptionGroup."""
@@ -144,6 +151,8 @@ class Sampler:
                     self._changed.clear()
                     for one in list(self._grids.values()):
                         self._turn(one, tasks)
+                    for history in self._histories.values():
+                        self._recall(history, tasks)
                     await self._rest()
         finally:
             for source in self._sources.values():
@@ -190,6 +199,32 @@ class Sampler:
                     continue
                 rollout.tracks[name] = track
                 self._grid(subscription, track.step).tracks[key, name] = track
+        self._look_back(key, rollout)
+
+    def _look_back(self, key: Key, rollout: _Rollout) -> None:
+        """Want the pasts that the subscription asks for, and no others; what is known stays as it is."""
+        subscription = rollout.subscription
+        rates = {
+            name: track.metric
+            for name, track in rollout.tracks.items()
+            if isinstance(track, CounterTrack) and is_asked_for(track.metric)
+        }
+        for name, past in list(rollout.pasts.items()):
+            if rates.get(name) != past.metric or (past.effect is None and not subscription.history):
+                self._unwant(key, rollout.pasts.pop(name))
+        for name in rates.keys() - rollout.pasts.keys() if subscription.history else ():
+            past = rollout.pasts[name] = Past(rates[name], subscription, rollout.pods)
+            if past.effect is None:
+                self._history(subscription.provider).want(key, past)
+                self._changed.set()
+
+    def _history(self, provider: str) -> History:
+        if provider not in self._histories:
+            self._histories[provider] = History(*self._reader(provider), self._clock, self._delay)
+        return self._histories[provider]
+
+    def _unwant(self, key: Key, past: Past) -> None:
+        self._history(past.subscription.provider).forget(key, past.metric.name)
 
     def _drop(self, key: Key, track: Track) -> None:
         place = (track.subscription.provider, track.step)
@@ -237,6 +272,19 @@ class Sampler:
             one.last, one.busy = point, True
             tasks.create_task(self._round(one, point))
 
+    def _recall(self, history: History, tasks: asyncio.TaskGroup) -> None:
+        """Begin to read pasts if any are wanted."""
+        if history.wait() == 0.0:
+            history.busy = True
+            tasks.create_task(self._remember(history))
+
+    async def _remember(self, history: History) -> None:
+        woken = await history.read()
+        history.busy = False
+        self._changed.set()
+        for key in woken:
+            self._wake(key)
+
     async def _round(self, one: _Grid, point: float) -> None:
         entries = [(key, track) for (key, _), track in one.tracks.items()]
         due = point + one.step + self._delay
@@ -259,6 +307,7 @@ class Sampler:
             for one in self._grids.values()
             if one.last is not None and not one.busy
         ]
+        due += [left for history in self._histories.values() if (left := history.wait()) is not None]
         seconds = max(0.0, min([_LOOK, *due]))
         waits = {
             asyncio.ensure_future(self._clock.sleep_until(self._clock.monotonic() + seconds)),

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from modelrollout.analysis.dispersion import Effect
 from modelrollout.analysis.window import Window
 from modelrollout.api.analysis import Identify, Metric
 from modelrollout.api.settings import RuntimePreset
@@ -41,7 +42,8 @@ class Subscription:
     `stable`: None where nothing is to be compared (a first version, or a bake at 100 %).
     `counts_from`: pod → since when its counts are taken (ready + warm-up), for the pods of both versions; a pod that is not
     in it is not counted yet. `share`: the candidate's share of requests (0 to 1), by which the Sampler knows when its series
-    ought to have shown. `identify`: tell versions apart by a label instead of by pod.
+    ought to have shown. `identify`: tell versions apart by a label instead of by pod. `history`: find out from stable's past how
+    much its pods differ (`Preflight.effects`); to be set before the first weight only.
     """
 
     key: Key
@@ -56,18 +58,21 @@ class Subscription:
     counts_from: Mapping[str, float] = field(default_factory=dict)
     share: float = 0.0
     identify: Identify | None = None
+    history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
     """Whether a candidate may get its first weight as far as metrics go.
 
-    `ready`: its target is up, and each metric exists for stable or candidate. Otherwise `problem` says what is missing, once
-    that has lasted for a few windows; None: not known yet.
+    `ready`: its target is up, each metric exists for stable or candidate, and the `effects` that were asked for are known.
+    Otherwise `problem` says what is missing, once that has lasted for a few windows, or that the provider does not answer;
+    None: not known yet. `effects`: design effects by name of metric (`Subscription.history`), as they were first found.
     """
 
     ready: bool
     problem: Problem | None = None
+    effects: Mapping[str, Effect] = field(default_factory=dict)
 
 
 class MetricsSource(Protocol):
