@@ -53,6 +53,9 @@ class CounterTrack(Track):
         olds = self._candidate, self._stable
         self._candidate, self._stable = candidate, stable
         self._look(candidate, stable)
+        self.sight.obstacle = obstacle
+        if self.subscription.preflight:
+            return self._looked()
         if before is None:
             return False
         if obstacle:
@@ -127,6 +130,7 @@ class CounterTrack(Track):
         sight = self.sight
         sight.points += 1
         sight.candidate_up = any(point.targets for point in candidate.values())
+        sight.stable_up = any(point.targets for point in stable.values())
         sight.candidate_target |= any(point.targets is not None for point in candidate.values())
         sight.candidate = sight.candidate or any(point.total is not None for point in candidate.values())
         sight.stable = sight.stable or any(point.total is not None for point in stable.values())

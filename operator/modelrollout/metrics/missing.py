@@ -7,14 +7,19 @@ has never heard of the candidate's pods at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from modelrollout.api.reasons import Reason
 from modelrollout.rollout.situation import Problem
 
+from .asking import Channel, Inquiry
+from .batches import Target
 from .counting import CounterTrack
+from .questions import Family
+from .rounds import query_of
 from .subscription import Preflight
-from .tracks import Track
+from .tracks import NumberTrack, Track
 
 WINDOWS = 4
 """So many windows are waited for."""
@@ -25,36 +30,71 @@ _WAYS_ON = (
 )
 
 
-def problem(tracks: Iterable[Track], query: Callable[[Track], str]) -> Problem | None:
-    """What is missing under traffic; `query` tells the one that ought to find something."""
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """The queries that ought to find something, for messages."""
+
+    inquiry: Inquiry
+
+    def series(self, track: Track) -> str:
+        """The candidate's share of a metric."""
+        if isinstance(track, CounterTrack):
+            return self.inquiry.example(track.candidate.channels[0], track.candidate.target)
+        assert isinstance(track, NumberTrack)
+        return query_of(track, track.subscription.candidate)
+
+    def targets(self, track: Track) -> str:
+        """Whether the candidate's pods are scraped."""
+        subscription = track.subscription
+        pods = Target(subscription.namespace, subscription.candidate.deployment)
+        return self.inquiry.example(Channel(Family("up")), pods)
+
+
+def problem(tracks: Iterable[Track], queries: Queries) -> Problem | None:
+    """What is missing under traffic."""
     for track in tracks:
         sight, name = track.sight, track.metric.name
         if sight.untargeted >= WINDOWS:
             return _missing(
-                f"Prometheus has no target for the candidate's pods (metric {name}): {query(track)} finds nothing"
+                f"Prometheus has no target for the candidate's pods (metric {name}): {queries.targets(track)} finds nothing"
             )
         if sight.unmet >= WINDOWS:
             return _missing(
-                f"metric {name}: {query(track)} finds nothing for the candidate, which should have had about "
+                f"metric {name}: {queries.series(track)} finds nothing for the candidate, which should have had about "
                 f"{sight.expected:,.0f} requests"
             )
     return None
 
 
-def preflight(tracks: Iterable[Track], query: Callable[[Track], str]) -> Preflight:
-    """Whether each metric exists for either version and the candidate's target is up."""
+def preflight(tracks: Iterable[Track], queries: Queries) -> Preflight:
+    """Whether each metric exists for either version, can be used, and the candidate's target is up."""
     ready = True
     for track in tracks:
         sight, name = track.sight, track.metric.name
-        known = sight.candidate or sight.stable
-        up = sight.candidate_up or not isinstance(track, CounterTrack)
+        if track.awaited is not None:
+            return Preflight(ready=False, problem=Problem(Reason.METRICS_UNAVAILABLE, f"{track.awaited.message}."))
+        if sight.obstacle:
+            return Preflight(ready=False, problem=_missing(f"metric {name}: {sight.obstacle}"))
+        known, up = sight.candidate or sight.stable, _is_up(track)
         if known and up:
             continue
         ready = False
         if sight.points > WINDOWS:
-            what = "finds nothing, neither for stable nor for the candidate" if up else "finds no target that is up"
-            return Preflight(ready=False, problem=_missing(f"metric {name}: {query(track)} {what}"))
+            what = (
+                f"{queries.series(track)} finds nothing, neither for stable nor for the candidate"
+                if up
+                else f"{queries.targets(track)} finds no target that is up"
+            )
+            return Preflight(ready=False, problem=_missing(f"metric {name}: {what}"))
     return Preflight(ready)
+
+
+def _is_up(track: Track) -> bool:
+    """Whether whatever exposes the candidate's series is scraped: its pods, or (by a label) perhaps a router's."""
+    if not isinstance(track, CounterTrack):
+        return True
+    labelled = track.subscription.identify is not None
+    return track.sight.candidate_up or (labelled and track.sight.stable_up)
 
 
 def _missing(what: str) -> Problem:

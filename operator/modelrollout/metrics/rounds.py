@@ -48,6 +48,8 @@ class Round:
 
     async def run(self, entries: Sequence[Entry]) -> None:
         """Bring all tracks up to the point."""
+        for _, track in entries:
+            track.look(self.point - track.shift)
         live = [entry for entry in entries if self._next(entry) == self.point]
         await self._stretch(live, self._when(self.point, 1))
         behind = [entry for entry in entries if self._next(entry) < self.point]

@@ -31,7 +31,7 @@ from .history import History, Past, completed, is_asked_for
 from .provider import Observer, PrometheusSource, Source
 from .questions import question
 from .reading import Reader
-from .rounds import Round, query_of
+from .rounds import Round
 from .subscription import Key, Preflight, Subscription
 from .tracks import NumberTrack, Pods, Track
 
@@ -131,7 +131,7 @@ class Sampler:
         if rollout is None:
             return None
         unknown = self._unknown_provider(rollout.subscription) or rollout.refused
-        return unknown or missing.problem(rollout.tracks.values(), self._query)
+        return unknown or missing.problem(rollout.tracks.values(), self._queries(rollout))
 
     def preflight(self, key: Key) -> Preflight:
         """Whether the first weight may be given."""
@@ -141,7 +141,8 @@ class Sampler:
         unknown = self._unknown_provider(rollout.subscription) or rollout.refused
         if unknown is not None:
             return Preflight(ready=False, problem=unknown)
-        return completed(missing.preflight(rollout.tracks.values(), self._query), rollout.pasts.values())
+        found = missing.preflight(rollout.tracks.values(), self._queries(rollout))
+        return completed(found, rollout.pasts.values())
 
     async def run(self) -> None:
         """Sample until cancelled. A fault of ours ends it with an ExceptionGroup."""
@@ -159,13 +160,8 @@ class Sampler:
                 if isinstance(source, PrometheusSource):
                     source.close()
 
-    def _query(self, track: Track) -> str:
-        """The query that finds the candidate's share of a metric, for messages."""
-        if isinstance(track, CounterTrack):
-            inquiry, _ = self._reader(track.subscription.provider)
-            return inquiry.example(track.candidate.channels[0], track.candidate.target)
-        assert isinstance(track, NumberTrack)
-        return query_of(track, track.subscription.candidate)
+    def _queries(self, rollout: _Rollout) -> missing.Queries:
+        return missing.Queries(self._reader(rollout.subscription.provider)[0])
 
     def _unknown_provider(self, subscription: Subscription) -> Problem | None:
         if self._settings.provider(subscription.provider) is not None:

@@ -43,7 +43,8 @@ class Subscription:
     `counts_from`: pod → since when its counts are taken (ready + warm-up), for the pods of both versions; a pod that is not
     in it is not counted yet. `share`: the candidate's share of requests (0 to 1), by which the Sampler knows when its series
     ought to have shown. `identify`: tell versions apart by a label instead of by pod. `history`: find out from stable's past how
-    much its pods differ (`Preflight.effects`); to be set before the first weight only.
+    much its pods differ (`Preflight.effects`); to be set before the first weight only. `preflight`: there is no weight yet, so
+    nothing is judged: no windows are made, and only the latest grid point is looked at for what `MetricsSource.preflight` tells.
     """
 
     key: Key
@@ -59,6 +60,7 @@ class Subscription:
     share: float = 0.0
     identify: Identify | None = None
     history: bool = False
+    preflight: bool = False
 
 
 @dataclass(frozen=True, slots=True)

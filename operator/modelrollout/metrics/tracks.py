@@ -51,10 +51,18 @@ class Pods:
 
 @dataclass(slots=True)
 class Sight:
-    """What was ever seen of the metric, for finding out that it is missing."""
+    """What was seen of the metric, for finding out that it is missing.
+
+    `points`: how often it was looked for. Of the last look: `candidate_up` and `stable_up` (a pod's target is up), `obstacle` (why
+    what is there cannot be used). Of all looks: `candidate_target` (it ever had one), `candidate` and `stable` (it existed).
+    `expected`: requests that the candidate should have had without showing any; `unmet`, `untargeted`: windows since then, and
+    windows in which stable had a target and the candidate none.
+    """
 
     points: int = 0
     candidate_up: bool = False
+    stable_up: bool = False
+    obstacle: str = ""
     candidate_target: bool = False
     candidate: bool = False
     stable: bool = False
@@ -85,9 +93,9 @@ class Track:
 
     def resubscribe(self, subscription: Subscription) -> None:
         """Take over a subscription for the same versions: a later `since` or `keep_from` drops windows, an earlier one starts over."""
-        self.subscription = subscription
+        looked_only, self.subscription = self.subscription.preflight, subscription
         first = self._first()
-        if first < self.first:
+        if first < self.first or looked_only != subscription.preflight:
             self.restart(first)
         while self.done and (self.done[0].start < subscription.since or self.done[0].start < subscription.keep_from):
             self.done.popleft()
@@ -104,6 +112,12 @@ class Track:
         self.at = None
         self.done.clear()
         self.awaited = None
+
+    def look(self, point: float) -> None:
+        """Before the first weight nothing is made up for: the next point is this one."""
+        if self.subscription.preflight and self.next_point() < point:
+            self.generation += 1
+            self.first, self.at = point, None
 
     def rebase(self) -> None:
         """Counters mean something else from here on: take the point where it stands anew."""
@@ -129,7 +143,7 @@ class Track:
     def fail(self, point: float, message: str) -> bool:
         """Nothing was learnt up to `point`; tells whether that is news."""
         start = self.first if self.at is None else self.at
-        if point <= start:
+        if point <= start and not self.subscription.preflight:
             return False
         news = self.awaited is None or self.awaited.message != message
         self.awaited = Window(start, point, Answer.ERROR, message=message)
@@ -137,7 +151,14 @@ class Track:
 
     def windows(self) -> tuple[Window, ...]:
         """All windows that are kept, oldest first."""
+        if self.subscription.preflight:
+            return ()
         return (*self.done, self.awaited) if self.awaited is not None else tuple(self.done)
+
+    def _looked(self) -> bool:
+        """Before the first weight: what was seen is news, and no window comes of it."""
+        self.awaited = None
+        return True
 
     def _add(self, window: Window) -> bool:
         self.awaited = None
@@ -157,6 +178,8 @@ class NumberTrack(Track):
         sight.points += 1
         sight.candidate |= candidate is not None
         sight.stable |= stable is not None
+        if self.subscription.preflight:
+            return self._looked()
         if before is None:
             return False
         if candidate is None:

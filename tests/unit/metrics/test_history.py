@@ -8,7 +8,7 @@ import pytest
 from modelrollout.analysis.dispersion import design_effect
 from modelrollout.analysis.window import Counts
 from modelrollout.api.analysis import Identify, Metric
-from modelrollout.metrics.errors import UnavailableError
+from modelrollout.metrics.errors import RefusedError, UnavailableError
 from modelrollout.metrics.history import AGAIN, SPAN, STEP
 from modelrollout.metrics.rounds import POINTS, STEPS
 from tests.fakes.loop import in_loop
@@ -323,7 +323,7 @@ async def test_a_metric_that_is_edited_is_asked_anew_and_one_that_left_leaves_no
         assert one.found.effects == {}
         assert not one.found.ready
         await one.world.live(31)
-        assert "no errors" in one.found.effects["errors"].note
+        assert "no bad events" in one.found.effects["errors"].note
         one.world.prometheus.failure = UnavailableError("HTTP 503")
         one.world.sampler.subscribe(KEY, replace(subscription, metrics=(EVIDENCE,)))
         await one.world.live(31)
@@ -337,7 +337,14 @@ async def test_a_metric_that_is_edited_is_asked_anew_and_one_that_left_leaves_no
 async def test_a_refused_question_holds_its_own_metric_only():
     one = Past()
     await one.live(1800, bursts)
-    one.world.prometheus.refuse = lambda query: "_bucket" in query
+    asked = one.world.prometheus.range
+
+    async def refuse(query, *rest):
+        if "_bucket" in query:
+            raise RefusedError("HTTP 422: it would load too many samples")
+        return await asked(query, *rest)
+
+    one.world.prometheus.range = refuse
     one.subscribe(metrics=(EVIDENCE, SLOW))
     async with one.world.running():
         await one.world.live(31)
@@ -345,4 +352,4 @@ async def test_a_refused_question_holds_its_own_metric_only():
         assert not one.found.ready
         text = one.found.problem.message
         assert "metric latency: how much stable's pods differ is not known" in text
-        assert "refuses the query of metric latency (HTTP 422: this query is refused)" in text
+        assert "refuses the query of metric latency (HTTP 422: it would load too many samples)" in text
