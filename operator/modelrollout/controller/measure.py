@@ -31,11 +31,13 @@ class Measured:
     def subscription(
         self, key: Key, status: ModelDeploymentStatus, plan: Plan, children: Children, memory: Memory
     ) -> Subscription | None:
-        """What is to be measured now; None while nothing is judged."""
-        step = status.step
-        if not plan.judged or not plan.metrics or status.rollout is None or status.rollout.mode != "Steps":
+        """What is to be measured now; None while nothing is judged. A candidate that has loaded is looked at before its first weight."""
+        step, rollout = status.step, status.rollout
+        if not plan.judged or not plan.metrics or step is None or rollout is None or rollout.mode != "Steps":
             return None
-        if step is None or step.index == 0 or step.applied_at is None:
+        before = step.index == 0
+        begun = rollout.loaded_at if before else step.applied_at
+        if begun is None:
             return None
         candidate = self._selector(key, status, children, Role.CANDIDATE)
         if candidate is None:
@@ -43,7 +45,7 @@ class Measured:
         weight = next(entry.weight for entry in status.revisions if entry.role is Role.CANDIDATE)
         stable = self._selector(key, status, children, Role.STABLE) if weight < FULL_WEIGHT else None
         known = {metric.name: metric.through for metric in status.metrics}
-        since = float(step.applied_at)
+        since = float(begun)
         lookback = max((required_lookback(metric) for metric in plan.metrics), default=0.0)
         through = min((float(known.get(metric.name) or since) for metric in plan.metrics), default=since)
         analysis = plan_fields(plan).analysis
@@ -60,6 +62,8 @@ class Measured:
             counts_from=_counts_from(memory, plan.warm_up),
             share=weight.fraction,
             identify=analysis.identify if analysis else None,
+            history=before,
+            preflight=before,
         )
 
     def _selector(

@@ -1,0 +1,75 @@
+"""What is asked of the metrics layer, from the candidate's loading to its first weights."""
+
+from types import SimpleNamespace
+
+from modelrollout.api.scalars import Timestamp, Weight
+from modelrollout.api.settings import Settings
+from modelrollout.api.spec import ModelDeploymentSpec
+from modelrollout.api.status import Mode, ModelDeploymentStatus, RevisionStatus, Role, RolloutStatus, StepStatus
+from modelrollout.controller.measure import Measured
+from modelrollout.controller.memory import Memory, PodsSeen
+from modelrollout.kube.pods import PodFacts
+from modelrollout.rollout.plan import resolve
+
+KEY = ("ml", "fraud")
+SPEC = {
+    "server": {"image": "fraud:2"},
+    "replicas": 3,
+    "rollout": {"steps": [{"weight": 5, "hold": "10m"}, {"weight": 50, "hold": "10m"}]},
+    "analysis": {"metrics": [{"name": "errors", "errorRate": {}, "limit": "1%"}]},
+}
+LOADED, APPLIED = 1_700_000_100.0, 1_700_000_200.0
+
+
+def status(index, weight, **fields):
+    """A rollout at a step; `fields` of `status.rollout`."""
+    return ModelDeploymentStatus(
+        revisions=(
+            RevisionStatus(revision="1-aaaa1111", version="1", role=Role.STABLE, weight=Weight(10_000 - weight)),
+            RevisionStatus(revision="2-bbbb2222", version="2", role=Role.CANDIDATE, weight=Weight(weight)),
+        ),
+        rollout=RolloutStatus(
+            **{
+                "revision": "2-bbbb2222",
+                "mode": Mode.STEPS,
+                "started_at": Timestamp(LOADED - 60),
+                "replicas": 3,
+                "loaded_at": Timestamp(LOADED),
+            }
+            | fields
+        ),
+        step=StepStatus(
+            name="weight-5" if index else "",
+            index=index,
+            total=3,
+            started_at=Timestamp(LOADED - 60),
+            applied_at=Timestamp(APPLIED) if index else None,
+        ),
+    )
+
+
+def subscription(found, **analysis):
+    spec = ModelDeploymentSpec.model_validate({**SPEC, "analysis": {**SPEC["analysis"], **analysis}})
+    pod = PodFacts("fraud-2-bbbb2222-5d8c7b20-abcde", "u", LOADED - 60, "Running", False, LOADED, 0)
+    memory = Memory(pods={"2-bbbb2222": PodsSeen((pod,), None, 0.0)})
+    children = SimpleNamespace(records={})
+    return Measured(Settings()).subscription(KEY, found, resolve(spec, Settings()), children, memory)
+
+
+def test_a_candidate_that_has_loaded_is_looked_at_before_its_first_weight():
+    found = subscription(status(0, 0))
+    assert (found.preflight, found.history, found.share) == (True, True, 0.0)
+    assert found.since == found.keep_from == LOADED, "a recorded time, or each look would begin anew"
+    assert (found.candidate.deployment, found.stable.deployment) == ("fraud-2-bbbb2222", "fraud-1-aaaa1111")
+    assert found.counts_from == {"fraud-2-bbbb2222-5d8c7b20-abcde": LOADED + 60}
+
+
+def test_one_that_has_not_loaded_or_is_not_judged_is_not_looked_at():
+    assert subscription(status(0, 0, loaded_at=None)) is None
+    assert subscription(status(0, 0, mode=Mode.DIRECT)) is None
+    assert subscription(status(0, 0), mode="None", metrics=None) is None
+
+
+def test_with_its_first_weight_it_is_measured_and_the_past_is_not_asked_for():
+    found = subscription(status(1, 500))
+    assert (found.preflight, found.history, found.share, found.since) == (False, False, 0.05, APPLIED)
