@@ -13,10 +13,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from modelrollout.analysis.window import Answer
+from modelrollout.api.analysis import Metric
 from modelrollout.metrics.errors import UnavailableError
 from tests.fakes.sampling import CANDIDATE, ERRORS, KEY, LATENCY, STABLE, START, World, pod_name
 
 SCRAPE = 5.0
+ANY = Metric.model_validate({"name": "any", "latency": {}, "compare": {}, "method": "Sequential"})
 PODS = (*((CANDIDATE, index) for index in range(2)), *((STABLE, index) for index in range(2)))
 
 happening = st.tuples(
@@ -70,7 +72,7 @@ async def live_through(life):
         world.add(version, index)
         truth.served[name(which)], truth.scraped[name(which)], truth.troubled[name(which)] = (0, 0), {}, []
     counts = dict.fromkeys(world.pods, START)
-    subscription = world.subscribe(metrics=(ERRORS, LATENCY), counts_from=counts)
+    subscription = world.subscribe(metrics=(ERRORS, LATENCY, ANY), counts_from=counts)
     async with world.running():
         for events, outage in [*life, *[([], "back")] * 8]:
             for which, event in events:
@@ -119,5 +121,8 @@ def test_windows_hold_the_truth_where_it_can_be_seen_and_never_more(life):
     for pod, (requests, bad) in totals.items():
         assert requests <= truth.served[pod][0]
         assert bad <= truth.served[pod][1]
-    for window in live["latency"]:
+    for window, whole in zip(live["latency"], live["any"], strict=True):
         assert window.candidate.bad == window.stable.bad == 0
+        assert whole.answer is window.answer
+        for _, ours, theirs in whole.bounds:
+            assert (ours, theirs) == (window.candidate, window.stable)

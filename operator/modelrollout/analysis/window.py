@@ -41,6 +41,8 @@ class Window:
     VALUES: `candidate_value` and `stable_value` (None where that version had no number; stable may be absent).
     NO_DATA, ERROR: `message` says why, in one sentence for a person.
     `pods` keeps the counts by pod where the metrics layer knows them: candidate's then stable's, for the design effect.
+    `bounds`, for a latency without a threshold: for each bound of the histogram that both versions have (at most 12, rising,
+    such as ``0.25s``) the counts of candidate and stable, bad being slower than it. Then `candidate` and `stable` count no bad ones.
     """
 
     start: float
@@ -55,6 +57,7 @@ class Window:
     """Latency: the histogram bound that was used, such as ``0.25s``."""
     candidate_pods: tuple[tuple[str, Counts], ...] = ()
     stable_pods: tuple[tuple[str, Counts], ...] = ()
+    bounds: tuple[tuple[str, Counts, Counts], ...] = ()
 
     @property
     def answered(self) -> bool:

@@ -30,10 +30,14 @@ _SCRAPES = 300.0  # seconds in which a series that still exists was scraped
 
 
 class Channel(NamedTuple):
-    """What one kind of query asks: a family, told apart by pods (no label) or by a label."""
+    """What one kind of query asks: a family, told apart by pods (no label) or by a label.
+
+    `every`: all buckets of a histogram, whatever their bounds; otherwise those that are wanted by somebody.
+    """
 
     family: Family
     label: str = ""
+    every: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class When:
 
 @dataclass(slots=True)
 class Needs:
-    """What a set of rollouts wants to know. `channels`: for each target the bounds `le` that are wanted (plain counters: none)."""
+    """What a set of rollouts wants to know. `channels`: for each target the bounds `le` that are wanted (plain counters and `every`: none)."""
 
     channels: dict[Channel, dict[Target, set[str]]] = field(default_factory=dict)
 
@@ -241,13 +245,13 @@ class Inquiry:
         family = channel.family
         by = (*self._by(channel.label), *(("le",) if family.buckets else ()))
         les = sorted(set().union(*wanted.values()))
-        fixed = (*family.conditions, *((promql.is_one_of("le", les),) if family.buckets else ()))
+        fixed = (*family.conditions, *((promql.is_one_of("le", les),) if family.buckets and not channel.every else ()))
         table = answers.tables.setdefault(channel, Table())
 
         def render(conditions: Sequence[str]) -> str:
             return promql.deduplicated_sum(promql.select(family.series, (*fixed, *conditions)), by)
 
-        found = self._planned((family, channel.label, *les), wanted.keys(), render, self._breadth(family))
+        found = self._planned((channel, *les), wanted.keys(), render, self._breadth(family))
         return [
             Job(
                 render(batch.conditions),

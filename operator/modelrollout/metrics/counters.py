@@ -14,11 +14,14 @@ two counters. From two points comes a difference, or the reason why there is non
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 from modelrollout.analysis.window import ZERO, Counts
 
+INF = "+Inf"
+"""The bound of the bucket that holds all events."""
 LARGEST = float(1 << 53)
 PATIENCE = 60.0
 """Seconds since the last scrape for which a target counts as up until its rhythm is known."""
@@ -42,12 +45,14 @@ class Point(NamedTuple):
     """A pod at one time. `targets`: how many are up (None: it has none at all); `scraped`: mean time of their last scrape.
 
     `total`, `part`: all events, and the bad (or the good) ones; None where the series is absent, NaN where it is no count.
+    `cells`: bound `le` as written → events in that bucket, where a whole histogram is read; None where it is absent.
     """
 
     targets: int | None = None
     scraped: float = 0.0
     total: float | None = None
     part: float | None = None
+    cells: Mapping[str, float] | None = None
 
 
 NOTHING = Point()
@@ -86,6 +91,35 @@ def difference(before: Point, after: Point, start: float, end: float, *, good: b
     requests = int(new[0] - old[0])
     part = min(requests, int(new[1] - old[1]))
     return Counts(requests, requests - part if good else part)
+
+
+def ladder(
+    before: Point, after: Point, start: float, end: float, *, bounds: Sequence[str | None]
+) -> tuple[Counts, ...] | Gap:
+    """`difference` for a whole histogram: all requests (none bad), then for each of its `bounds` those that were slower.
+
+    A reset shows in any bucket and concerns all of them. A bound that the pod should have and has not spoils its window.
+    """
+    known = _gap(before, after, start, end)
+    if known is not None:
+        return known
+    if after.total is None:
+        return (ZERO,) * (1 + len(bounds)) if before.total is None else Gap.VANISHED
+    if before.total is None and not before.targets:
+        return Gap.BORN
+    new, old = after.cells or {}, before.cells or {}
+    written = [bound for bound in bounds if bound is not None and bound in new]
+    if len(written) < len(bounds) or _any_nan(new) or _any_nan(old):
+        return Gap.SPOILT
+    if any(new.get(bound, 0.0) < value for bound, value in old.items()):
+        old = {}
+    total = int(new[INF] - old.get(INF, 0.0))
+    fast = (min(total, int(new[bound] - old.get(bound, 0.0))) for bound in written)
+    return (Counts(total, 0), *(Counts(total, total - one) for one in fast))
+
+
+def _any_nan(cells: Mapping[str, float]) -> bool:
+    return any(map(math.isnan, cells.values()))
 
 
 def _gap(before: Point, after: Point, start: float, end: float) -> Gap | None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial, reduce
+from operator import add, itemgetter
+from typing import ClassVar, TypeVar
 
 from modelrollout.analysis.window import ZERO, Answer, Counts, Window
 from modelrollout.api.analysis import Metric
@@ -18,6 +21,10 @@ from .tracks import Pods, Track
 Points = Mapping[str, Point]
 """What was seen of a version's pods at one time."""
 
+T = TypeVar("T")
+ByPod = tuple[tuple[str, T], ...]
+"""Pods with what they have counted, by name."""
+
 _UNSEEN: Points = {}
 _PODS_UNKNOWN = 4
 
@@ -25,13 +32,28 @@ _PODS_UNKNOWN = 4
 class CounterTrack(Track):
     """A rate: differences of counters of the pods of both versions."""
 
-    def __init__(self, metric: Metric, subscription: Subscription, pods: Pods, *, everyone: bool = False) -> None:
-        """`everyone`: all pods of a version count at all times. Raises SpecError for what a version's runtime cannot answer."""
+    series: ClassVar[int] = 2
+    """About how many series of a pod one query answers."""
+
+    def __init__(
+        self,
+        metric: Metric,
+        subscription: Subscription,
+        pods: Pods,
+        *,
+        everyone: bool = False,
+        threshold: float | None = None,
+    ) -> None:
+        """`everyone`: all pods of a version count at all times. `threshold`: see `side`.
+
+        Raises SpecError for a metric that the runtime of a version cannot answer.
+        """
         super().__init__(metric, subscription)
         self.pods = pods
         self.everyone = everyone
-        self.candidate = side(metric, subscription, subscription.candidate)
-        self.stable = side(metric, subscription, subscription.stable) if subscription.stable is not None else None
+        self.candidate = side(metric, subscription, subscription.candidate, threshold)
+        stable = subscription.stable
+        self.stable = side(metric, subscription, stable, threshold) if stable is not None else None
         self.bound: Bound | None = None
         """The bound of the histogram by which the points were counted."""
         self.targets = {one.target for one in (self.candidate, self.stable) if one is not None}
@@ -65,55 +87,61 @@ class CounterTrack(Track):
         return self._add(window)
 
     def _window(self, start: float, end: float, olds: tuple[Points, Points], news: tuple[Points, Points]) -> Window:
-        ours = self._version(olds[0], news[0], start, end, good=self.candidate.question.good)
-        theirs: tuple[tuple[str, Counts], ...] | str = ()
+        span = (start, end)
+        ours = self._version(olds[0], news[0], span, partial(difference, good=self.candidate.question.good))
+        theirs: ByPod[Counts] | str = ()
         if self.stable is not None:
-            theirs = self._version(olds[1], news[1], start, end, good=self.stable.question.good)
-        comparing = self.metric.compare is not None and self.subscription.stable is not None
-        missing = next(
-            (
-                f"{who}: {found}"
-                for who, found in (("the candidate", ours), ("stable", theirs))
-                if isinstance(found, str)
-            ),
-            None,
-        )
-        if isinstance(ours, str) or (comparing and isinstance(theirs, str)):
-            return Window(start, end, Answer.NO_DATA, message=f"metric {self.metric.name} has no data on {missing}")
+            theirs = self._version(olds[1], news[1], span, partial(difference, good=self.stable.question.good))
+        if isinstance(ours, str) or (isinstance(theirs, str) and self._comparing):
+            return self._nothing(start, end, ours, theirs)
         stable = () if isinstance(theirs, str) else theirs
         return Window(
             start,
             end,
             Answer.COUNTS,
-            candidate=_sum(ours),
-            stable=_sum(stable),
+            candidate=total(ours),
+            stable=total(stable),
             effective_threshold=self.bound.text if self.bound is not None else None,
             candidate_pods=ours,
             stable_pods=stable,
         )
 
+    @property
+    def _comparing(self) -> bool:
+        return self.metric.compare is not None and self.subscription.stable is not None
+
+    def _nothing(self, start: float, end: float, ours: object, theirs: object) -> Window:
+        """A window without data; one of the two is a text that says why there is none on that version."""
+        who, why = ("the candidate", ours) if isinstance(ours, str) else ("stable", theirs)
+        message = f"metric {self.metric.name} has no data on {who}: {why}"
+        return Window(start, end, Answer.NO_DATA, message=message)
+
     def _version(
-        self, olds: Points, news: Points, start: float, end: float, *, good: bool
-    ) -> tuple[tuple[str, Counts], ...] | str:
-        """Counts by pod, or why no pod has any."""
-        found: list[tuple[str, Counts]] = []
+        self,
+        olds: Points,
+        news: Points,
+        span: tuple[float, float],
+        count: Callable[[Point, Point, float, float], T | Gap],
+    ) -> ByPod[T] | str:
+        """Counts by pod in a span of time, or why no pod has any."""
+        found: list[tuple[str, T]] = []
         gaps: Counter[Gap] = Counter()
         waiting, example = 0, ""
         for pod, new in news.items():
             since = self._since(pod)
             if since is None:
                 continue
-            if since > start:
+            if since > span[0]:
                 waiting += 1
                 continue
-            counted = difference(olds.get(pod, NOTHING), new, start, end, good=good)
+            counted = count(olds.get(pod, NOTHING), new, *span)
             if isinstance(counted, Gap):
                 gaps[counted] += 1
                 example = pod
             else:
                 found.append((pod, counted))
         if found:
-            return tuple(sorted(found))
+            return tuple(sorted(found, key=itemgetter(0)))
         if gaps:
             others = f" (and {gaps.total() - 1} more)" if gaps.total() > 1 else ""
             return f"pod {example}{others} {gaps.most_common(1)[0][0]}"
@@ -159,8 +187,6 @@ ENOUGH = 10.0
 """Requests after which a candidate's series ought to exist, whatever chance does to small shares."""
 
 
-def _sum(pods: Iterable[tuple[str, Counts]]) -> Counts:
-    total = ZERO
-    for _, counts in pods:
-        total += counts
-    return total
+def total(pods: ByPod[Counts]) -> Counts:
+    """All pods together."""
+    return reduce(add, (counts for _, counts in pods), ZERO)

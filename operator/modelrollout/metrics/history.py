@@ -11,7 +11,7 @@ A past that is empty is an answer. A provider that does not answer is none: the 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from modelrollout.analysis.dispersion import Effect, design_effect
@@ -21,10 +21,11 @@ from modelrollout.rollout.situation import Problem
 from modelrollout.runtime.clock import Clock
 
 from .asking import Inquiry, When
+from .bounds import Known, spread
 from .counting import CounterTrack
 from .reading import Reader
 from .rounds import Round, portion_of
-from .subscription import Key, Preflight, Subscription
+from .subscription import Key, Preflight, Subscription, effect_name
 from .tracks import Pods
 
 STEP = 60.0
@@ -45,40 +46,72 @@ def is_asked_for(metric: Metric) -> bool:
 
 @dataclass(slots=True, eq=False)
 class Past:
-    """One metric of one rollout. `effect`: None until it is known; `obstacle`: why it could not be read lately."""
+    """One metric of one rollout. `effects`: by `effect_name`, None until all are known; `obstacle`: why they could not be read lately."""
 
     metric: Metric
     subscription: Subscription
     pods: Pods
-    effect: Effect | None = None
+    effects: Mapping[str, Effect] | None = None
     obstacle: str = ""
 
     def __post_init__(self) -> None:
         if self.subscription.stable is None:
-            self.effect = design_effect((), STEP)
+            self.effects = {self.metric.name: design_effect((), STEP)}
 
-    def begin(self, point: float) -> CounterTrack:
-        """Stable alone, in windows of a minute, from some hours before `point` on."""
+    def track(self, point: float, threshold: float = 0.0) -> CounterTrack:
+        """Stable alone, in windows of a minute, from some hours before `point` on. `threshold` is for a latency that names none."""
         stable, start = self.subscription.stable, point - SPAN
         assert stable is not None
         alone = replace(
-            self.subscription, candidate=stable, stable=None, interval=STEP, since=start, keep_from=start, share=0.0
+            self.subscription,
+            candidate=stable,
+            stable=None,
+            interval=STEP,
+            since=start,
+            keep_from=start,
+            share=0.0,
+            preflight=False,
         )
-        return CounterTrack(self.metric, alone, self.pods, everyone=True)
+        return CounterTrack(self.metric, alone, self.pods, everyone=True, threshold=threshold)
 
-    def take(self, track: CounterTrack, point: float) -> bool:
-        """Take what a track has read up to `point`; tells whether that is news."""
+
+class _Reading:
+    """A past while it is being read: one track, or one for each bound of a latency without a threshold."""
+
+    def __init__(self, key: Key, past: Past, point: float) -> None:
+        self.key, self.past, self._point = key, past, point
+        self.tracks = {past.metric.name: past.track(point)}
+        self._found: dict[str, Effect] = {}
+
+    def spread(self, known: Known | None) -> None:
+        """Be about each bound that stable's histogram is known to have, where the metric names none."""
+        metric = self.past.metric
+        if metric.latency is None or metric.latency.threshold is not None:
+            return
+        bounds = spread(None, known)
+        if not isinstance(bounds, str) and bounds:
+            self.tracks = {
+                effect_name(metric.name, bound.text): self.past.track(self._point, bound.seconds) for bound in bounds
+            }
+
+    def take(self, track: CounterTrack) -> bool:
+        """Take what a track has read up to the point; tells whether that is news."""
         if track.awaited is not None:
             return self.hinder(track.awaited.message)
-        if track.at is None or track.at + track.shift < point:
+        if track.at is None or track.at + track.shift < self._point:
             return False
-        history = (dict(window.candidate_pods) for window in track.windows())
-        self.effect, self.obstacle = design_effect(history, STEP), ""
+        name = next(name for name, one in self.tracks.items() if one is track)
+        self._found[name] = design_effect((dict(window.candidate_pods) for window in track.windows()), STEP)
+        track.restart(self._point)  # hours of windows are not to be kept until the whole fleet has been read
+        if len(self._found) < len(self.tracks):
+            return False
+        largest = max(self._found.values(), key=lambda effect: effect.value)
+        self.past.effects, self.past.obstacle = {self.past.metric.name: largest, **self._found}, ""
         return True
 
     def hinder(self, obstacle: str) -> bool:
         """Note why nothing could be read; tells whether that is news."""
-        news, self.obstacle = obstacle != self.obstacle, obstacle
+        news, self.past.obstacle = obstacle != self.past.obstacle, obstacle
         return news
 
 
@@ -106,38 +139,46 @@ class History:
     async def read(self) -> set[Key]:
         """Read all that is wanted, in portions; gives the keys that have news. Never raises for what Prometheus does."""
         point = math.floor((self._clock.now() - self._delay) / STEP) * STEP
-        entries: list[tuple[Key, CounterTrack]] = []
-        pasts: dict[int, Past] = {}
-        for (key, _), past in self._wanted.items():
-            track = past.begin(point)
-            entries.append((key, track))
-            pasts[id(track)] = past
+        readings = [_Reading(key, past, point) for (key, _), past in self._wanted.items()]
         # Not as of long ago: a version's bounds are what it exposes now.
-        await self._reader.learn_bounds((track for _, track in entries), When(point, point, STEP))
+        await self._reader.learn_bounds(
+            (track for reading in readings for track in reading.tracks.values()), When(point, point, STEP)
+        )
+        by_track: dict[int, _Reading] = {}
+        entries: list[tuple[Key, CounterTrack]] = []
+        for reading in readings:
+            reading.spread(self._reader.known(reading.tracks[reading.past.metric.name].candidate))
+            by_track |= {id(track): reading for track in reading.tracks.values()}
+            entries += [(reading.key, track) for track in reading.tracks.values()]
+        news = await self._read(entries, by_track, point)
+        self._wanted = {place: past for place, past in self._wanted.items() if past.effects is None}
+        if any(past.obstacle for past in self._wanted.values()):
+            self._again = self._clock.monotonic() + AGAIN
+        return news
+
+    async def _read(
+        self, entries: list[tuple[Key, CounterTrack]], by_track: Mapping[int, _Reading], point: float
+    ) -> set[Key]:
         news: set[Key] = set()
         while entries:
             portion, _ = portion_of(entries, _POINTS)
             await Round(self._inquiry, self._reader, point, STEP, lambda: False).run(portion)
-            news |= {key for key, track in portion if pasts[id(track)].take(track, point)}
+            obstacle = next((track.awaited.message for _, track in portion if track.awaited is not None), "")
+            news |= {key for key, track in portion if by_track[id(track)].take(track)}
             done = {id(track) for _, track in portion}
             entries = [entry for entry in entries if id(entry[1]) not in done]
-            obstacle = next((track.awaited.message for _, track in portion if track.awaited is not None), "")
             if obstacle and self._inquiry.failure is not None:
-                news |= {key for key, track in entries if pasts[id(track)].hinder(obstacle)}
-                break
-        self._wanted = {place: past for place, past in self._wanted.items() if past.effect is None}
-        if any(past.obstacle for past in self._wanted.values()):
-            self._again = self._clock.monotonic() + AGAIN
+                return news | {key for key, track in entries if by_track[id(track)].hinder(obstacle)}
         return news
 
 
 def completed(found: Preflight, pasts: Collection[Past]) -> Preflight:
     """With the effects that are known; it waits for those that are not."""
-    unknown = [past for past in pasts if past.effect is None]
+    unknown = [past for past in pasts if past.effects is None]
     hindered = next((past for past in unknown if past.obstacle), None)
     problem = found.problem
     if problem is None and hindered is not None:
         text = f"metric {hindered.metric.name}: how much stable's pods differ is not known: {hindered.obstacle}"
         problem = Problem(Reason.METRICS_UNAVAILABLE, f"{text}. It is asked again; no weight is given before.")
-    effects = {past.metric.name: past.effect for past in pasts if past.effect is not None}
+    effects = {name: effect for past in pasts for name, effect in (past.effects or {}).items()}
     return Preflight(found.ready and not unknown, problem, effects)

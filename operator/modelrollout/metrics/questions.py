@@ -44,13 +44,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Requests in buckets; bad are those above the nearest bound at or above `threshold` (seconds).
+    """Requests in buckets; bad are those above the nearest bound at or above `threshold` (seconds; None: above each bound).
 
     `unit`: seconds per unit of the histogram's bounds.
     """
 
     family: Family
-    threshold: float
+    threshold: float | None
     unit: float = 1.0
     good: bool = True
     """A bucket counts the requests that were fast enough."""
@@ -131,9 +131,8 @@ def _latency(metric: Metric, asked: Latency, preset: RuntimePreset) -> Histogram
         )
     family = _family(series.latency, *_excluded(metric, series, ()))
     buckets = Family(f"{family.series}_bucket", family.conditions, buckets=True)
-    if asked.threshold is None:
-        raise SpecError(f"spec.analysis.metrics ({metric.name}).latency.threshold", "must be named, such as 250ms")
-    return Histogram(buckets, asked.threshold.seconds, series.latency_unit)
+    threshold = None if asked.threshold is None else asked.threshold.seconds
+    return Histogram(buckets, threshold, series.latency_unit)
 
 
 def _series(metric: Metric, source: Source | None, preset: RuntimePreset) -> RequestSeries:

@@ -8,23 +8,23 @@ that is born with its first event.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from . import promql
 from .asking import Answers, Channel, Inquiry, Needs, When
 from .batches import Target
 from .bounds import Bound, Known, choose
-from .counters import Point
+from .counters import INF, Point
 from .counting import CounterTrack
 from .errors import MetricsError
 from .questions import Histogram
 from .sides import Side
-from .tables import INF
 
-Counted = dict[str, tuple[float | None, float | None]]
-"""Pod → all events, and a part of them; None where there is no such series."""
+Counted = dict[str, tuple[float | None, float | None, Mapping[str, float] | None]]
+"""Pod → all events, a part of them, and the buckets of a whole histogram; None where there is no such series."""
 
 _ABSENT = (None, 0.0)
+_UNCOUNTED = (None, None, None)
 
 
 class Reader:
@@ -44,7 +44,7 @@ class Reader:
         wanted: dict[Channel, set[Target]] = {}
         for track in tracks:
             for one in (track.candidate, track.stable):
-                if one is not None and isinstance(one.question, Histogram):
+                if one is not None and isinstance(one.question, Histogram) and one.question.threshold is not None:
                     [channel] = one.channels
                     if (channel, one.target) not in self._bounds:
                         wanted.setdefault(channel, set()).add(one.target)
@@ -56,10 +56,10 @@ class Reader:
     def prepare(self, track: CounterTrack) -> str:
         """Choose the track's bound; says why there is none, or nothing. A new bound makes the track begin anew where it stands."""
         asked = track.candidate.question
-        if not isinstance(asked, Histogram):
+        if not isinstance(asked, Histogram) or asked.threshold is None:
             return ""
         comparing = track.metric.compare is not None and track.stable is not None
-        chosen = choose(asked.threshold, self._known(track.candidate), self._known(track.stable), comparing=comparing)
+        chosen = choose(asked.threshold, self.known(track.candidate), self.known(track.stable), comparing=comparing)
         if isinstance(chosen, str):
             return chosen
         if chosen is not None:
@@ -72,8 +72,8 @@ class Reader:
         """Add what the track wants to know."""
         for one, le in _sides(track):
             for channel in one.channels:
-                les = () if not isinstance(one.question, Histogram) else (INF,) if le is None else (le, INF)
-                needs.add(channel, one.target, les)
+                some = isinstance(one.question, Histogram) and not channel.every
+                needs.add(channel, one.target, () if not some else (INF,) if le is None else (le, INF))
 
     def error(self, track: CounterTrack, answers: Answers) -> MetricsError | None:
         """Why the answers do not suffice for the track."""
@@ -88,7 +88,8 @@ class Reader:
             return ours, {}
         return ours, self._look(track, track.stable, answers, at, bound.stable if bound else None)
 
-    def _known(self, one: Side | None) -> Known | None:
+    def known(self, one: Side | None) -> Known | None:
+        """The bounds of a version's histogram, as far as they have been learnt."""
         if one is None or not isinstance(one.question, Histogram):
             return None
         written = self._bounds.get((one.channels[0], one.target))
@@ -104,16 +105,18 @@ class Reader:
         for pod in {*track.pods.by_deployment.get(one.deployment, ()), *counters}:
             presence = up.get((namespace, pod), math.nan)
             targets, scraped = promql.decode_presence(presence) if math.isfinite(presence) else _ABSENT
-            total, part = counters.get(pod, (None, None))
-            found[pod] = Point(targets, scraped, total, part)
+            found[pod] = Point(targets, scraped, *counters.get(pod, _UNCOUNTED))
         return found
 
     def _buckets(self, one: Side, answers: Answers, at: float, le: str | None) -> Counted:
-        """All requests and fast ones by pod."""
+        """All requests and fast ones by pod, or all buckets."""
         [channel] = one.channels
         found: Counted = {}
         for pod, cells in answers.buckets(channel, at, one.target).items():
-            found[pod] = (cells.get(INF, math.nan), math.nan if le is None else cells.get(le, math.nan))
+            if channel.every:
+                found[pod] = (cells.get(INF, math.nan), None, cells)
+                continue
+            found[pod] = (cells.get(INF, math.nan), math.nan if le is None else cells.get(le, math.nan), None)
             if le is not None and le not in cells:
                 self._bounds.pop((channel, one.target), None)  # other bounds than the version had: look again
         return found
@@ -124,9 +127,9 @@ def _pair(one: Side, answers: Answers, at: float) -> Counted:
     total_channel, part_channel = one.channels
     totals = answers.row(total_channel, at, one.target)
     parts = answers.row(part_channel, at, one.target)
-    found: Counted = {pod: (total, parts.get(pod)) for pod, total in totals.items()}
+    found: Counted = {pod: (total, parts.get(pod), None) for pod, total in totals.items()}
     # A part without a whole: the two selectors do not belong together.
-    return found | {pod: (math.nan, part) for pod, part in parts.items() if pod not in totals and part != 0}
+    return found | {pod: (math.nan, part, None) for pod, part in parts.items() if pod not in totals and part != 0}
 
 
 def _sides(track: CounterTrack) -> list[tuple[Side, str | None]]:

@@ -29,7 +29,6 @@ STEPS = 500
 """Grid points that one range query covers at most."""
 
 _BREATH = 25
-_SERIES_A_POD = 2
 
 Entry = tuple[Key, Track]
 T = TypeVar("T", bound=Track)
@@ -179,7 +178,7 @@ def portion_of(entries: Sequence[tuple[Key, T]], points: int) -> tuple[list[tupl
 
 def _values(track: Track) -> int:
     """About how many values one grid point of a track has in the answer to one query."""
-    return track.size * _SERIES_A_POD if isinstance(track, CounterTrack) else 1
+    return track.size * track.series if isinstance(track, CounterTrack) else 1
 
 
 def _versions(track: NumberTrack) -> tuple[VersionSelector, ...]:

@@ -28,6 +28,7 @@ from . import missing
 from .asking import Inquiry
 from .counting import CounterTrack
 from .history import History, Past, completed, is_asked_for
+from .ladders import LadderTrack
 from .provider import Observer, PrometheusSource, Source
 from .questions import question
 from .reading import Reader
@@ -206,11 +207,11 @@ class Sampler:
             if isinstance(track, CounterTrack) and is_asked_for(track.metric)
         }
         for name, past in list(rollout.pasts.items()):
-            if rates.get(name) != past.metric or (past.effect is None and not subscription.history):
+            if rates.get(name) != past.metric or (past.effects is None and not subscription.history):
                 self._unwant(key, rollout.pasts.pop(name))
         for name in rates.keys() - rollout.pasts.keys() if subscription.history else ():
             past = rollout.pasts[name] = Past(rates[name], subscription, rollout.pods)
-            if past.effect is None:
+            if past.effects is None:
                 self._history(subscription.provider).want(key, past)
                 self._changed.set()
 
@@ -318,7 +319,8 @@ class Sampler:
 
 def _track(metric: Metric, subscription: Subscription, pods: Pods) -> Track:
     if metric.query is None:
-        return CounterTrack(metric, subscription, pods)
+        open_ended = metric.latency is not None and metric.latency.threshold is None
+        return (LadderTrack if open_ended else CounterTrack)(metric, subscription, pods)
     question(metric, subscription.candidate.preset)
     return NumberTrack(metric, subscription)
 

@@ -6,13 +6,13 @@ says it, and then any pod of the namespace may carry it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelrollout.api.analysis import IdentifyBy, Metric
 
 from .asking import Channel
 from .batches import Target
-from .questions import Counters, Gauge, question
+from .questions import Counters, Gauge, Histogram, question
 from .subscription import Subscription, VersionSelector
 
 
@@ -26,14 +26,20 @@ class Side:
     channels: tuple[Channel, ...]
 
 
-def side(metric: Metric, subscription: Subscription, version: VersionSelector) -> Side:
-    """One side of a rate. Raises SpecError for what the version's runtime cannot answer."""
+def side(metric: Metric, subscription: Subscription, version: VersionSelector, threshold: float | None = None) -> Side:
+    """One side of a rate; `threshold` (seconds) stands in for one that a latency leaves open.
+
+    Raises SpecError for what the version's runtime cannot answer.
+    """
     asked = question(metric, version.preset)
     assert not isinstance(asked, Gauge)
+    if isinstance(asked, Histogram) and asked.threshold is None:
+        asked = replace(asked, threshold=threshold)
     target = Target(subscription.namespace, version.deployment)
     if subscription.identify is not None:
         by_revision = subscription.identify.by is IdentifyBy.REVISION
         name = version.revision if by_revision else version.version
         target = Target(subscription.namespace, name, subscription.identify.label)
-    channels = tuple(Channel(family, target.label) for family in asked.families)
+    every = isinstance(asked, Histogram) and asked.threshold is None
+    channels = tuple(Channel(family, target.label, every) for family in asked.families)
     return Side(target, version.deployment, asked, channels)

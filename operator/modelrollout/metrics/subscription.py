@@ -69,12 +69,18 @@ class Preflight:
 
     `ready`: its target is up, each metric exists for stable or candidate, and the `effects` that were asked for are known.
     Otherwise `problem` says what is missing, once that has lasted for a few windows, or that the provider does not answer;
-    None: not known yet. `effects`: design effects by name of metric (`Subscription.history`), as they were first found.
+    None: not known yet. `effects`: design effects by name of metric (`Subscription.history`), as they were first found; for a
+    latency without a threshold also by bound (`effect_name`).
     """
 
     ready: bool
     problem: Problem | None = None
     effects: Mapping[str, Effect] = field(default_factory=dict)
+
+
+def effect_name(metric: str, bound: str) -> str:
+    """The key of the effect at one bound, as `Window.bounds` names it; under the metric's own name stands the largest."""
+    return f"{metric}/{bound}"
 
 
 class MetricsSource(Protocol):

@@ -23,8 +23,6 @@ Row = dict[str, float]
 Buckets = dict[str, dict[str, float]]
 """Pod → bound `le` as written → value."""
 
-INF = "+Inf"
-
 
 def moment(at: float) -> float:
     """A time as key of a table: answers carry milliseconds."""

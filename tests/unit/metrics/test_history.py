@@ -11,6 +11,7 @@ from modelrollout.api.analysis import Identify, Metric
 from modelrollout.metrics.errors import RefusedError, UnavailableError
 from modelrollout.metrics.history import AGAIN, SPAN, STEP
 from modelrollout.metrics.rounds import POINTS, STEPS
+from modelrollout.metrics.subscription import effect_name
 from tests.fakes.loop import in_loop
 from tests.fakes.sampling import CANDIDATE, ERRORS, KEY, LATENCY, STABLE, START, World, pod_name
 
@@ -18,6 +19,7 @@ EVIDENCE = Metric.model_validate({"name": "errors", "errorRate": {}, "compare": 
 SLOW = Metric.model_validate(
     {"name": "latency", "latency": {"threshold": "250ms"}, "compare": {}, "method": "Sequential"}
 )
+ANY = Metric.model_validate({"name": "any", "latency": {}, "compare": {}, "method": "Sequential"})
 HALF = STEP / 2
 """A scrape each half minute falls on the points of the past's grid."""
 
@@ -226,6 +228,42 @@ async def test_slow_requests_have_an_effect_of_their_own():
         assert "5 min" in effects["latency"].note
         bounds = [query for query, _, _ in one.world.prometheus.queries if "last_over_time" in query]
         assert all("[300s]" in query for query in bounds), "bounds are those of now, not of six hours"
+
+
+@in_loop
+async def test_without_a_threshold_each_bound_has_an_effect_and_the_largest_stands_for_the_metric():
+    one = Past()
+    for minute in range(120):
+        for index, pod in enumerate(one.pods):
+            pod.serve(30, seconds=0.05)
+            pod.serve(one.chance.randint(3, 9), seconds=0.2)
+            pod.serve(10 if (minute // 5) % 3 == index else 1, seconds=0.7)
+        for _ in range(2):
+            one.world.second()
+            await one.world.clock.advance(HALF)
+    named = [
+        Metric.model_validate(SLOW.written() | {"name": f"at-{text}", "latency": {"threshold": text}})
+        for text in ("100ms", "250ms", "1s")
+    ]
+    one.subscribe(metrics=(ANY, *named))
+    async with one.world.running():
+        await one.world.live(31)
+        effects = one.found.effects
+        for text, metric in zip(("0.1s", "0.25s", "1s"), named, strict=True):
+            assert effects[effect_name("any", text)] == effects[metric.name]
+        assert effects["any"] == effects["any/0.25s"]
+        assert effects["any/0.25s"].value > effects["any/0.1s"].value > effects["any/1s"].value - 1
+        assert len([query for query, _, _ in one.ranges() if "_bucket" in query]) == 1, "one query for all"
+
+
+@in_loop
+async def test_a_histogram_that_stable_never_had_leaves_an_effect_that_is_assumed():
+    one = Past()
+    one.world.add(CANDIDATE)
+    one.subscribe(metrics=(ANY,))
+    async with one.world.running():
+        await one.world.live(31)
+        assert {name: effect.value for name, effect in one.found.effects.items()} == {"any": 2}
 
 
 @in_loop

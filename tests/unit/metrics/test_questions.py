@@ -53,6 +53,11 @@ def test_latency_asks_for_buckets():
     assert asked.family.buckets
 
 
+def test_latency_without_a_threshold_asks_for_all_buckets():
+    asked = question(metric(latency={}, compare={}, limit=None, method="Sequential"), PRESET)
+    assert asked == Histogram(asked.family, None)
+
+
 def test_ratios_take_selectors_as_written():
     total = {"series": "t", "match": [{"label": "a", "values": ["x", "y"]}, {"label": "a", "not": [NASTY]}]}
     asked = question(metric(ratio={"good": {"series": "g"}, "total": total}), CUSTOM)
