@@ -23,12 +23,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
-RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0, 25.0, 60.0)
-"""How many times as bad a candidate may be: the alternatives of the test on errors."""
-LATENCY_RATIOS = (1.05, 1.1, 1.2, 1.5, 2.0, 4.0, 10.0, 30.0)
-"""… and of the one on slow requests."""
-HEALTHY_RATIOS = (0.35, 0.5, 0.65, 0.8)
-"""The alternatives of the certificate, as parts of what would be bad."""
+RATES = (1.5, 2.0, 3.0, 5.0, 10.0, 25.0, 60.0)
+SLOWNESS = (1.05, 1.1, 1.2, 1.5, 2.0, 4.0, 10.0, 30.0)
+BETTER = (0.35, 0.5, 0.65, 0.8)
+FIRST = 0.5
+LARGEST_FLOOR = 0.999
 
 FOREVER = 1e12
 """Seconds beyond which a time is no longer told from never."""
@@ -102,50 +101,43 @@ class Growth:
 
 
 @dataclass(frozen=True, slots=True)
-class Worse:
-    """`compare`: whether the candidate is worse than `margin` times stable, and above the floor."""
+class Question:
+    """What a candidate is suspected of: a rate above `margin` times stable's (None: not asked) and above `floor` (None: no floor)."""
 
-    margin: float = 1.0
-    floor: float = 0.001
-    alternatives: tuple[float, ...] = RATIOS
-
-    def growth(self, alternative: float, load: Load) -> Growth:
-        """Mean and variance of min(l_ratio, l_floor): over the number of bad events of both, which of them are the candidate's."""
-        each = math.log1p(load.share(self.margin) * (alternative - 1.0))
-        gain, cost = _absolute(alternative, self.floor)
-        bad = load.bad + load.stable_bad
-        ours = load.bad / bad if bad else 0.0
-        spread = math.log(alternative) ** 2 * ours * (1.0 - ours)
-        mean = square = 0.0
-        for count, probability in poisson(bad):
-            expected = count * ours
-            by_ratio = expected * math.log(alternative) - count * each
-            by_floor = expected * gain - max(load.requests - expected, 0.0) * cost
-            least = min(by_ratio, by_floor)
-            mean += probability * least
-            square += probability * (least * least + count * spread)
-        return Growth(mean, max(square - mean * mean, 0.0))
+    alternatives: tuple[float, ...]
+    margin: float | None
+    floor: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Above:
-    """`limit`: whether the candidate's rate is above it."""
+def growth(question: Question, alternative: float, load: Load) -> Growth:
+    """What one window adds to the log evidence for one alternative, before the design effect.
 
-    limit: float
-    alternatives: tuple[float, ...] = RATIOS
-
-    def growth(self, alternative: float, load: Load) -> Growth:
-        """Of l_floor alone, at the limit."""
-        gain, cost = _absolute(alternative, self.limit)
-        mean = load.bad * gain - (load.requests - load.bad) * cost
-        return Growth(mean, load.bad * (gain + cost) ** 2)
+    Where both are asked it is the smaller of the two, window by window, as in the test: a mean over the number of bad requests of
+    both versions, and over which of them are the candidate's.
+    """
+    up, down = _coin(alternative, question.floor) if question.floor else (0.0, 0.0)
+    if question.margin is None:
+        return Growth(load.bad * up + (load.requests - load.bad) * down, load.bad * (up - down) ** 2)
+    gain, each = math.log(alternative), math.log1p(load.share(question.margin) * (alternative - 1.0))
+    bad = load.bad + load.stable_bad
+    ours = load.bad / bad if bad else 0.0
+    spread = gain**2 * ours * (1.0 - ours)
+    mean = square = 0.0
+    for count, probability in poisson(bad):
+        expected = count * ours
+        found = expected * gain - count * each
+        if question.floor:
+            found = min(found, expected * up + max(load.requests - expected, 0.0) * down)
+        mean += probability * found
+        square += probability * (found * found + count * spread)
+    return Growth(mean, max(square - mean * mean, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
     """A test that takes a candidate back. `share`: its part v of alpha among the tests of the rollout."""
 
-    question: Worse | Above
+    question: Question
     alpha: float = 0.01
     share: float = 1.0
     design_effect: float = 1.0
@@ -154,15 +146,18 @@ class Rollback:
     @property
     def needed(self) -> float:
         """The log evidence of the right alternative at which it fails: half of the capital is divided among the K alternatives."""
-        return math.log(2.0 * len(self.question.alternatives) / (self.alpha * self.share))
+        return math.log(len(self.question.alternatives) / (FIRST * self.alpha * self.share))
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
-    """What promotion needs: that the candidate is not as bad as max(`margin` times stable, `floor`)."""
+class Certification:
+    """What promotion needs: that the candidate is not as bad as max(`margin` times stable, `floor`).
 
-    margin: float = 2.0
-    floor: float = 0.001
+    `margin` None: only the floor says what is bad (a `limit`); `floor` None: only the margin does.
+    """
+
+    margin: float | None = 2.0
+    floor: float | None = 0.001
     beta: float = 0.05
     design_effect: float = 1.0
 
@@ -172,19 +167,24 @@ class Certificate:
         return -math.log(self.beta)
 
     def parts(self, load: Load) -> tuple[Growth, ...]:
-        """The members of the mixture, all of one weight: by ratio to stable, and by the floor."""
-        share = load.share(self.margin)
-        floor = _inside(self.floor)
-        by_ratio, by_floor = [], []
-        for part in HEALTHY_RATIOS:
-            each = math.log1p(share * (part - 1.0))
-            gain = math.log(part) - each
-            mean = load.bad * gain - load.stable_bad * each
-            by_ratio.append(Growth(mean, load.bad * gain**2 + load.stable_bad * each**2))
-            good = math.log((1.0 - part * floor) / (1.0 - floor))
-            mean = load.bad * math.log(part) + (load.requests - load.bad) * good
-            by_floor.append(Growth(mean, load.bad * (math.log(part) - good) ** 2))
-        return (*by_ratio, *by_floor)
+        """What one window adds to the members of the mixture, all of one weight, before the design effect."""
+        ratio = None if self.margin is None else tuple(_by_ratio(part, self.margin, load) for part in BETTER)
+        floor = min(self.floor or 0.0, LARGEST_FLOOR)
+        absolute = tuple(_by_floor(part, floor, load) for part in BETTER) if floor else ratio or ()
+        return (*(absolute if ratio is None else ratio), *absolute)
+
+
+def _by_ratio(part: float, margin: float, load: Load) -> Growth:
+    if not load.stable_requests:
+        return Growth()
+    each = math.log1p(load.share(margin) * (part - 1.0))
+    gain = math.log(part) - each
+    return Growth(load.bad * gain - load.stable_bad * each, load.bad * gain**2 + load.stable_bad * each**2)
+
+
+def _by_floor(part: float, floor: float, load: Load) -> Growth:
+    gain, good = math.log(part), math.log1p(-part * floor) - math.log1p(-floor)
+    return Growth(load.bad * gain + (load.requests - load.bad) * good, load.bad * (gain - good) ** 2)
 
 
 def rollback_seconds(
@@ -196,7 +196,7 @@ def rollback_seconds(
 
     def passes(alternative: float) -> float | None:
         def grows(stage: Stage) -> tuple[Growth, ...]:
-            return (test.question.growth(alternative, loads[stage]).divided(test.design_effect),)
+            return (growth(test.question, alternative, loads[stage]).divided(test.design_effect),)
 
         return _first(stages, traffic.window, (Growth(),), grows, lambda state: state[0].at_least(z) >= test.needed)
 
@@ -239,7 +239,7 @@ def smallest_ratio(test: Rollback, traffic: Traffic, stages: Sequence[Stage], ce
 
 
 def certificate_seconds(
-    certificate: Certificate,
+    certification: Certification,
     traffic: Traffic,
     stages: Sequence[Stage],
     certainty: float = 0.5,
@@ -249,22 +249,24 @@ def certificate_seconds(
 
     `rate` is its rate of bad requests: by default stable's, for a healthy candidate.
     """
-    z, phi = _quantile(certainty), certificate.design_effect
+    z, phi = _quantile(certainty), certification.design_effect
     ours = traffic.stable_rate if rate is None else rate
 
     def parts(stage: Stage) -> tuple[Growth, ...]:
-        return tuple(part.divided(phi) for part in certificate.parts(Load.of(traffic, stage.weight, ours)))
+        return tuple(part.divided(phi) for part in certification.parts(Load.of(traffic, stage.weight, ours)))
 
     def stands(state: tuple[Growth, ...]) -> bool:
-        return _mean_of_logs([part.at_least(z) for part in state]) >= certificate.needed
+        return _mean_of_logs([part.at_least(z) for part in state]) >= certification.needed
 
-    start = (Growth(),) * (2 * len(HEALTHY_RATIOS))
+    start = (Growth(),) * (2 * len(BETTER))
     return _first(stages, traffic.window, start, parts, stands)
 
 
-def underpowered(certificate: Certificate, traffic: Traffic, stages: Sequence[Stage], certainty: float = 0.5) -> bool:
+def underpowered(
+    certification: Certification, traffic: Traffic, stages: Sequence[Stage], certainty: float = 0.5
+) -> bool:
     """Whether a healthy candidate cannot be certified in the planned time at this traffic."""
-    return certificate_seconds(certificate, traffic, stages, certainty) is None
+    return certificate_seconds(certification, traffic, stages, certainty) is None
 
 
 def requests(traffic: Traffic, stages: Sequence[Stage], seconds: float) -> float:
@@ -293,16 +295,12 @@ def poisson(expected: float) -> tuple[tuple[float, float], ...]:
     )
 
 
-def _absolute(alternative: float, bound: float) -> tuple[float, float]:
-    """What a bad request adds, and a good one takes, in the test that a rate is above `bound`."""
-    bound = _inside(bound)
-    rate = min(alternative * bound, 0.5 + bound / 2.0)
-    return math.log(rate / bound), -math.log((1.0 - rate) / (1.0 - bound))
-
-
-def _inside(bound: float) -> float:
-    """A rate that may stand in a logarithm: a floor of 0 % is one that never matters."""
-    return min(max(bound, _TINY), 1.0 - _TINY)
+def _coin(alternative: float, floor: float) -> tuple[float, float]:
+    """What a bad and a good request add in the test that a rate is above `floor`."""
+    if floor >= 1.0:
+        return 0.0, 0.0
+    rate = min(alternative * floor, 0.5 + floor / 2.0)
+    return math.log(rate / floor), math.log1p(-rate) - math.log1p(-floor)
 
 
 def _quantile(certainty: float) -> float:
