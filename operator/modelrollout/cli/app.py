@@ -243,6 +243,45 @@ async def render(
     return run(file, settings, call.options.namespace)
 
 
+@app.command()
+@command
+async def plan(  # noqa: PLR0913  one parameter an option
+    call: Call,
+    *,
+    file: Annotated[
+        Path, typer.Option("--filename", "-f", help="File with ModelDeployments; - is standard input.", metavar="FILE")
+    ],
+    rps: Annotated[float, typer.Option("--rps", help="Requests per second, of all versions together.", metavar="R")],
+    error_rate: Annotated[
+        str, typer.Option("--error-rate", help="Share of errors that stable has now, such as 0.5%.", metavar="P")
+    ],
+    slow_share: Annotated[
+        str | None,
+        typer.Option(
+            "--slow-share", help="Share of requests slower than the latency threshold, such as 2%.", metavar="P"
+        ),
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option("--settings", help="The operator's settings file.", metavar="FILE")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there is a warning.")] = False,
+    output: Output = None,
+) -> ExitCode:
+    """Show what the steps of a spec will see.
+
+    For each step: the smallest regression that is seen within its hold, and how long twice, five and ten times as many
+    errors would take. For all steps: when a healthy version is certified. Warns where a step is too short or too thin, and
+    says what would help. Needs no cluster.
+    """
+    from .manifests import manifests
+    from .manifests import settings as known
+    from .planning import given
+    from .planning import plan as run
+
+    traffic = given(rps, error_rate, slow_share)
+    return run(manifests(file, call.options.namespace), known(settings), traffic, output, strict=strict)
+
+
 async def _ask(call: Call, name: str, action: str, reason: str | None, within: str) -> ExitCode:
     from modelrollout.api.command import Action
 

@@ -77,7 +77,7 @@ def _head(view: View, width: int) -> Iterator[Text]:
 
 
 def _sentences(text: str, width: int, style: str = "") -> list[Text]:
-    return [Text(_INDENT + line, style=style) for line in _wrap(text, width - len(_INDENT))]
+    return [Text(_INDENT + line, style=style) for line in wrap(text, width - len(_INDENT))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class _Table:
         line.rstrip()
         yield line
         indent = _INDENT + " " * self.label
-        for part in _wrap(note, self.width - len(indent)):
+        for part in wrap(note, self.width - len(indent)):
             yield Text(indent + part, style="dim")
 
 
@@ -198,7 +198,7 @@ def _flow(label: str, pieces: list[Text], column: int, width: int, gap: str = " 
 def _fitted(piece: Text, width: int) -> list[Text]:
     if piece.cell_len <= width:
         return [piece]
-    return [Text(part, style=piece.style) for part in _wrap(piece.plain, width)]
+    return [Text(part, style=piece.style) for part in wrap(piece.plain, width)]
 
 
 def _words(text: str) -> list[str]:
@@ -206,7 +206,8 @@ def _words(text: str) -> list[str]:
     return [word.replace("\u00a0", " ") for word in text.replace(" %", "\u00a0%").split(" ") if word]
 
 
-def _wrap(text: str, width: int) -> list[str]:
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of a text; a number is never parted from its percent sign."""
     joined = text.replace(" %", "\u00a0%")
     lines = textwrap.wrap(joined, width, break_on_hyphens=False)
     return [line.replace("\u00a0", " ") for line in lines]

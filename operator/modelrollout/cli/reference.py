@@ -33,7 +33,7 @@ Names may be written as kubectl's users do: `fraud`, `mdep/fraud` or `modeldeplo
 _DOCUMENTS = f"""\
 ## Documents for machines
 
-`get -o json` and `-o yaml` print the objects themselves. `status` and `history` print documents of `apiVersion`
+`get -o json` and `-o yaml` print the objects themselves. `status`, `history` and `plan` print documents of `apiVersion`
 `{DOCUMENT_VERSION}`, which changes when a field is renamed or removed; new fields may come at any time. A field without a
 value is left out. `status --watch -o json` prints one document a line, one for each change.
 
@@ -53,6 +53,22 @@ value is left out. `status --watch -o json` prints one document a line, one for 
 
 `history`: `kind` `RolloutHistory` with `name`, `namespace`, and `history`, `timeline` and `commands` as in the object's
 status, oldest first.
+
+`plan`: `kind` `RolloutForecast`; of a file with several ModelDeployments `RolloutForecastList` with `items`
+
+| field | meaning |
+|---|---|
+| `name`, `namespace` | of the object |
+| `requestsPerSecond` | as given |
+| `certainty` | the share of rollouts that are done within the times told |
+| `falseRollbackProbability`, `badPromotionProbability` | as in the spec, 0 to 1 |
+| `judged` | false where `analysis.mode` is None |
+| `metrics` | those that can be planned: `name`, `slow` (bad requests are slow ones, else errors), `stableRate` (0 to 1), `steps`, `whole` (a sight of all steps together, evidence carried along), `certified` |
+| `metrics[].steps` | `name`, `weight` (percent, as text), `effectiveWeight` (what the router can do, where it differs), `holdSeconds`, `sight` (absent where the metric does not speak), `certified` (No, Here or Yes: whether a healthy version is certified when the step ends) |
+| `sight`, `whole` | `holdSeconds`, `requests` (of the candidate), `smallestRate` and `smallestRatio` (the smallest regression seen within the hold: as a rate, and in units of stable's), `regressions` (`ratio`, and `seconds` until that is seen; absent: never, in `whole` not within the plan) |
+| `metrics[].certified` | `seconds` from the first step until a healthy version is certified; absent: not within the holds, and then `late`, by how many seconds beyond the last hold, if maxDuration allows it |
+| `notPlanned` | the other metrics: `metric`, `why` |
+| `warnings` | `text`, `cure`, and of which `step` and `metric` |
 """
 
 

@@ -186,15 +186,16 @@ def document(view: View, at: float) -> dict[str, Any]:
         "apiVersion": DOCUMENT_VERSION,
         "kind": "RolloutStatus",
         "at": str(Timestamp(at)),
-        **_camel(body),
+        **camel(body),
         "metrics": metrics,
     }
 
 
-def _camel(value: Any) -> Any:
+def camel(value: Any) -> Any:
+    """Names of fields as machines get them: camelCase, absent values omitted."""
     match value:
         case dict():
-            return {to_camel(name): _camel(item) for name, item in value.items() if item is not None}
+            return {to_camel(name): camel(item) for name, item in value.items() if item is not None}
         case list() | tuple():
-            return [_camel(item) for item in value]
+            return [camel(item) for item in value]
     return value

@@ -6,8 +6,10 @@ Ages are kubectl's.
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from modelrollout.api.scalars import Duration, Weight
 
@@ -48,6 +50,19 @@ def span(seconds: float) -> str:
         days, rest = divmod(whole, _DAY)
         return f"{days}d{rest // _HOUR}h" if rest >= _HOUR else f"{days}d"
     return str(Duration.of(whole if whole < 10 * _MINUTE else whole - whole % _MINUTE))
+
+
+def share(rate: float) -> str:
+    """A share of 0 to 1 in percent with two significant digits: `1.6 %`, `0.05 %`."""
+    text = f"{Decimal(f'{rate * 100:.2g}'):f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
+def times(ratio: float) -> str:
+    """A multiple, never said smaller than it is: `12x`, `2.4x`."""
+    digits = max(0, 1 - math.floor(math.log10(ratio))) if ratio > 0 else 0
+    scale = 10.0**digits
+    return f"{math.ceil(ratio * scale - 1e-6) / scale:,.{digits}f}".removesuffix(".0") + "x"
 
 
 _LETTERS = {1: "s", _MINUTE: "m", _HOUR: "h", _DAY: "d", _YEAR: "y"}
