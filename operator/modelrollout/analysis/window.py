@@ -58,7 +58,6 @@ class Window:
     bounds: tuple[tuple[str, Counts, Counts], ...] = ()
     candidate_pods: tuple[tuple[str, Counts], ...] = ()
     stable_pods: tuple[tuple[str, Counts], ...] = ()
-    bounds: tuple[tuple[str, Counts, Counts], ...] = ()
 
     @property
     def answered(self) -> bool:
