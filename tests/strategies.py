@@ -168,7 +168,10 @@ def _thresholds() -> st.SearchStrategy[Spec]:
 
 
 def _questions_of_query() -> st.SearchStrategy[Spec]:
-    return _either(range=_either(min=numbers(), max=numbers()), compare=_either(maxDrop=numbers(), maxRise=numbers()))
+    compared = _either(
+        range=_either(min=numbers(), max=numbers()), compare=_either(maxDrop=numbers(), maxRise=numbers())
+    )
+    return compared | st.builds(lambda asked: {"anomaly": asked}, some(sensitivity=factors()))
 
 
 def _either(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Spec]:
@@ -410,6 +413,8 @@ FAULTS: dict[str, Fault] = {
     "a design effect below 1": _metric(errorRate={}, limit="1%", overdispersion="0.5"),
     "latency without a threshold but with a limit": _metric(latency={}, limit="1%"),
     "a comparison of numbers with a certificate": _metric(query="1", compare={"maxDrop": 1, "nonInferiorityMargin": 2}),
+    "an anomaly of a rate": _metric(errorRate={}, anomaly={}),
+    "an anomaly beside a range": _metric(query="1", range={"max": 1}, anomaly={}),
     "a certainty of nothing": _put("analysis", "falseRollbackProbability", value="0%"),
     "a coin for a verdict": _put("analysis", "badPromotionProbability", value="60%"),
     "a comparison of rates with maxDrop": _metric(errorRate={}, compare={"margin": 1, "maxDrop": 1}),

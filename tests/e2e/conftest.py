@@ -176,6 +176,7 @@ class Proxied:
 
     proxy: ProviderProxy
     served: Served
+    operator: Operator
 
 
 @pytest.fixture
@@ -191,11 +192,14 @@ def proxied(
             "evaluationDelay": f"{DELAY:g}s",
             "settle": "2s",
             "drain": "5s",
+            "checkpointEvery": "2s",
         }
         operator = Operator(tmp_path, installed_kubeconfig, name, settings)
         observer = Observer(desk.server, name)
         operator.start()
         objects = desk.server.of(name)
-        yield Proxied(proxy, Served(kubectl, objects, observer, name="model", gateway_info=desk.info.gateway))
-        operator.stop()
+        served = Served(kubectl, objects, observer, name="model", gateway_info=desk.info.gateway)
+        yield Proxied(proxy, served, operator)
+        if operator.running:
+            operator.stop()
         observer.close()

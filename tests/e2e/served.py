@@ -66,9 +66,9 @@ class Served(Life):
     def apply(self, version: str = "1", **fields: Any) -> Json:
         return self.apply_spec(self.spec(version, **fields))
 
-    def apply_file(self, file: Path) -> Json:
-        """The spec of a manifest, under this name and hostname."""
-        spec = yaml.safe_load(file.read_text())["spec"]
+    def apply_file(self, file: Path, **fields: Any) -> Json:
+        """The spec of a manifest, under this name and hostname. `fields` go over it."""
+        spec = yaml.safe_load(file.read_text())["spec"] | fields
         assert self.gateway_info is not None
         parent = {"name": self.gateway_info.name, "namespace": self.gateway_info.namespace}
         spec["traffic"]["gateway"] |= {"parentRefs": [parent], "hostnames": [self.host]}

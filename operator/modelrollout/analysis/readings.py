@@ -14,6 +14,7 @@ from operator import add
 from modelrollout.api.analysis import Metric
 from modelrollout.api.reasons import Reason
 
+from .anomaly import score
 from .window import ZERO, Answer, Counts, Window
 from .words import amount, number, percent, rate, ratio
 
@@ -106,7 +107,7 @@ def _number(metric: Metric, windows: Sequence[Window], *, comparing: bool) -> Re
     theirs = newest.stable_value if newest and comparing else None
     if ours is None:
         return Reading(spoke=False, silence="the query has no number for the candidate")
-    breach, demand = _range(metric, ours)
+    breach, demand = _range(metric, ours) if metric.anomaly is None else _anomaly(metric, windows, ours)
     compare = metric.compare if comparing else None
     if compare is not None and theirs is not None:
         if compare.max_drop is not None and ours < theirs - compare.max_drop.number:
@@ -115,15 +116,30 @@ def _number(metric: Metric, windows: Sequence[Window], *, comparing: bool) -> Re
             breach, demand = worse(metric), f"more than {compare.max_rise} above stable's"
     against = f" against {number(theirs)}" if theirs is not None else ""
     return Reading(
-        spoke=metric.range is not None or theirs is not None,
+        spoke=demand != _TOO_FEW and (metric.range is not None or theirs is not None),
         breach=breach,
-        silence="the query has no number for stable" if compare is not None and theirs is None else "",
+        silence=demand if demand == _TOO_FEW else "the query has no number for stable" if theirs is None else "",
         figures=f"{number(ours)}{against}",
         demand=demand,
         candidate=number(ours),
         stable=number(theirs),
         ratio=ratio(ours, theirs) if theirs and theirs > 0 else None,
     )
+
+
+_TOO_FEW = "stable has too few numbers yet to tell what is usual"
+_SENSITIVITY = 6.0
+
+
+def _anomaly(metric: Metric, windows: Sequence[Window], ours: float) -> tuple[Reason | None, str]:
+    """Whether a number is far from what is usual for stable."""
+    assert metric.anomaly is not None
+    found = score(ours, [window.stable_value for window in windows if window.stable_value is not None])
+    if found is None:
+        return None, _TOO_FEW
+    allowed = _SENSITIVITY if metric.anomaly.sensitivity is None else metric.anomaly.sensitivity.number
+    demand = f"{abs(found):.3g} robust standard deviations from what is usual for stable"
+    return (Reason.METRIC_UNUSUAL if abs(found) > allowed else None), demand
 
 
 def _range(metric: Metric, ours: float) -> tuple[Reason | None, str]:

@@ -31,7 +31,7 @@ class StepContext:
 
 def compares(metric: Metric, kind: StepKind) -> bool:
     """Whether the question against stable is asked in steps of this kind."""
-    return metric.compare is not None and kind is not StepKind.BAKE
+    return (metric.compare is not None or metric.anomaly is not None) and kind is not StepKind.BAKE
 
 
 def speaks(metric: Metric, kind: StepKind) -> bool:

@@ -27,6 +27,8 @@ from .window import ZERO, Answer, Counts, Window
 from .words import amount, span
 
 LOOKBACK = 60.0
+RECENT = 1800.0
+"""Seconds of stable's own numbers among which an anomaly is looked for."""
 FAILURES = 3
 OF = 5
 
@@ -35,7 +37,7 @@ PASSED, FAILED = ".", "F"
 
 def required_lookback(metric: Metric) -> float:
     """Seconds before the last counted window that the next check looks back on."""
-    return 0.0 if metric.query is not None else _rule(metric).lookback
+    return 0.0 if metric.query is not None and metric.anomaly is None else _rule(metric).lookback
 
 
 def fingerprint(metric: Metric) -> str:
@@ -76,8 +78,9 @@ class _Rule:
 def _rule(metric: Metric) -> _Rule:
     written = metric.threshold or Threshold()
     of = written.of if written.of is not None else max(OF, written.failures or 0)
+    usual = LOOKBACK if metric.anomaly is None else RECENT
     return _Rule(
-        lookback=LOOKBACK if written.lookback is None else written.lookback.seconds,
+        lookback=usual if written.lookback is None else written.lookback.seconds,
         failures=min(FAILURES if written.failures is None else written.failures, of),
         of=of,
         sample=metric.sample,

@@ -181,6 +181,13 @@ class Range(Model, json_schema_extra=validations(rule("has(self.min) || has(self
         return self
 
 
+class Anomaly(Model):
+    """The question whether a number is unusual among stable's own recent ones."""
+
+    sensitivity: Factor | None = None
+    """A check fails when the candidate's number lies further from the median of stable's last half hour than this many robust standard deviations (from the median absolute deviation). Default 6."""
+
+
 _FAILURES_OF = "(has(self.failures) ? self.failures : 3) <= (has(self.of) ? self.of : 5)"
 
 
@@ -237,8 +244,12 @@ class Metric(
             "latency.threshold must be named with limit or method Threshold, such as 250ms",
         ),
         rule(
-            "has(self.limit) || has(self.range) || has(self.compare)",
+            "has(self.limit) || has(self.range) || has(self.compare) || has(self.anomaly)",
             "ask at least one question: limit or range, or compare",
+        ),
+        rule(
+            "!has(self.anomaly) || (has(self.query) && !has(self.range) && !has(self.compare))",
+            "anomaly is for a query, and a metric of its own beside range or compare",
         ),
         rule(
             "!has(self.compare) || has(self.query) || has(self.compare.margin)"
@@ -291,6 +302,8 @@ class Metric(
     """The number must lie within this."""
     compare: Compare | None = None
     """The candidate must not be worse than stable by more than this."""
+    anomaly: Anomaly | None = None
+    """Query: the candidate's number must not be unusual among stable's recent ones. A breach warns, unless `onBreach` says more."""
     method: Method | None = None
     """How the questions are answered. Default: Sequential for rates, Threshold for a query."""
     threshold: Threshold | None = None
@@ -306,7 +319,7 @@ class Metric(
     overdispersion: Overdispersion | None = None
     """Sequential: how much more the errors of stable's pods vary than chance explains: Auto (the default) measures it, a number such as `"1.5"` states it."""
     on_breach: OnBreach | None = None
-    """What Fail does. Default: Rollback."""
+    """What Fail does. Default: Rollback; Warn for an anomaly."""
     gate: Flag | None = None
     """Whether a step waits for it to pass. Default: true, or false with onBreach Warn."""
 
@@ -327,7 +340,7 @@ class Metric(
     @property
     def breach(self) -> OnBreach:
         """What Fail does, resolved."""
-        return self.on_breach or OnBreach.ROLLBACK
+        return self.on_breach or (OnBreach.ROLLBACK if self.anomaly is None else OnBreach.WARN)
 
     @property
     def gates(self) -> bool:
@@ -367,7 +380,9 @@ class Metric(
         else:
             self._questions_of_query()
         self._options_of_methods()
-        if self.limit is None and self.range is None and self.compare is None:
+        if self.anomaly is not None and (self.query is None or self.range is not None or self.compare is not None):
+            raise ValueError("anomaly is for a query, and a metric of its own beside range or compare")
+        if self.limit is None and self.range is None and self.compare is None and self.anomaly is None:
             raise ValueError("ask at least one question: limit or range, or compare")
         return self
 

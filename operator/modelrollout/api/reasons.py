@@ -58,6 +58,7 @@ class Reason(Enum):
     LATENCY_TOO_HIGH = "LatencyTooHigh"
     METRIC_WORSE = "MetricWorse"
     METRIC_OUT_OF_RANGE = "MetricOutOfRange"
+    METRIC_UNUSUAL = "MetricUnusual"
     CANDIDATE_UNSTABLE = "CandidateUnstable"
     MODEL_LOAD_FAILED = "ModelLoadFailed"
     INCONCLUSIVE = "Inconclusive"
@@ -172,6 +173,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.METRIC_OUT_OF_RANGE: Explanation(
         "A metric of the candidate is outside its objective.", "Fix the model and apply a new version."
+    ),
+    Reason.METRIC_UNUSUAL: Explanation(
+        "A number of the candidate is far from what is usual for stable.",
+        "Look at what the model answers; raise `anomaly.sensitivity` if that is how it should be.",
     ),
     Reason.CANDIDATE_UNSTABLE: Explanation(
         "The candidate's containers restarted 3 times within a step, or it stayed unready.",

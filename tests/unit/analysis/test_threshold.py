@@ -198,6 +198,27 @@ def test_a_query_is_judged_by_its_newest_number():
     assert judge(rise, None, [value(2, 3.5, 2)], LIVE).verdict is Verdict.FAIL
 
 
+def test_a_number_that_is_unusual_for_stable_warns_once_there_is_something_to_go_by():
+    ask = {"errorRate": None, "limit": None, "query": "x", "method": None, "anomaly": {}}
+    unusual = metric(**ask, threshold={"failures": 2, "of": 3})
+
+    def at(index, ours):
+        start = 120.0 + 60.0 * index
+        return Window(start, start + 60, Answer.VALUES, candidate_value=ours, stable_value=1.0 + (index % 4) / 10)
+
+    quiet = [at(index, 1.2) for index in range(12)]
+    few = judge(unusual, None, quiet[:5], LIVE)
+    assert (few.verdict, few.checks) == (Verdict.CONTINUE, None)
+    assert "stable has too few numbers yet" in few.message
+    assert judge(unusual, None, quiet, LIVE).verdict is Verdict.PASS
+    odd = [*quiet, at(12, 9.0), at(13, 9.0)]
+    said = judge(unusual, None, odd, LIVE)
+    assert (said.verdict, said.reason) == (Verdict.FAIL, "MetricUnusual")
+    assert "robust standard deviations from what is usual for stable: 2 of the last 3 checks failed" in said.message
+    assert not unusual.gates
+    assert required_lookback(unusual) == 1800
+
+
 def test_the_bound_of_a_histogram_is_named():
     slow = metric(errorRate=None, latency={"threshold": "240ms"})
     said = judge(slow, None, [window(i, 10, effective_threshold="0.25s") for i in range(3)], LIVE)
