@@ -172,7 +172,9 @@ def _metric(metric: MetricStatus) -> list[Text]:
     if metric.requests:
         pieces.append(Text(count(metric.requests, "request")))
     if metric.design_effect is not None and metric.design_effect != "1":
-        pieces.append(Text(f"design effect {metric.design_effect}", style="dim"))
+        number, _, how = metric.design_effect.partition(" ")
+        assumed = " (assumed)" if how.startswith("(assumed") else ""
+        pieces.append(Text(f"design effect {number}{assumed}", style="dim"))
     if metric.checks:
         pieces.append(_checks(metric.checks))
     if metric.message and metric.verdict not in _SPEAKS_FOR_ITSELF:
