@@ -38,6 +38,7 @@ DELAY = 2.0
 REPORT_VARIABLE = "MODELROLLOUT_E2E_REPORT"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/e2e/" in item.nodeid:
