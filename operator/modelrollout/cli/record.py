@@ -57,8 +57,10 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One rollout. `outcome`: InProgress, or how it ended; `against`: the version (and its revision) that was stable, empty where
-    there was none or it is not known any more. Times in seconds since 1970; `ended_at` None while it is under way.
+    """One rollout; times in seconds since 1970, `ended_at` None while it is under way.
+
+    `outcome`: InProgress, or how it ended. `against`: the version that was stable, and its revision; empty where there was none or
+    it is not known any more. `attempt` is known while it is under way only.
     """
 
     name: str
@@ -109,7 +111,9 @@ def record(deployment: Deployment, picked: Picked, commands: Sequence[Json] = ()
     """Put together what is known. `commands`: RolloutCommands of the namespace, as far as they may be read."""
     status, entry = deployment.status, picked.entry
     end = float("inf") if entry is None else float(entry.ended_at)
-    timeline = [one for one in status.timeline if one.revision == picked.revision and picked.started_at <= one.at <= end]
+    timeline = [
+        one for one in status.timeline if one.revision == picked.revision and picked.started_at <= one.at <= end
+    ]
     against = _against(deployment, picked)
     return Record(
         name=deployment.name,
@@ -142,11 +146,12 @@ def _known(deployment: Deployment) -> list[Picked]:
 
 
 def _version(deployment: Deployment, revision: str) -> str:
-    """The version of a revision, from wherever it is still written."""
+    """The version of a revision, from wherever it is still written; else as it stands in the revision's name."""
+    status = deployment.status
+    written = {one.revision: one.version for one in status.history}
+    written |= {one.revision: one.version for one in status.rejected}
     found = deployment.revision(revision)
-    past = (*deployment.status.history, *deployment.status.rejected)
-    written = next((one.version for one in past if one.revision == revision), revision.rpartition("-")[0])
-    return found.version if found else written
+    return found.version if found else written.get(revision, revision.rpartition("-")[0])
 
 
 def _against(deployment: Deployment, picked: Picked) -> str:
@@ -206,7 +211,9 @@ def _gaps(deployment: Deployment, picked: Picked, timeline: Sequence[TimelineEnt
     oldest = status.timeline[0].at if status.timeline else None
     full = len(status.timeline) >= TIMELINE_LIMIT
     if full and oldest is not None and oldest > picked.started_at:
-        found.append(f"status keeps the last {TIMELINE_LIMIT} weights only; earlier ones of this rollout are not known any more")
+        found.append(
+            f"status keeps the last {TIMELINE_LIMIT} weights only; earlier ones of this rollout are not known any more"
+        )
     if picked.entry is not None and not timeline and not full:
         found.append("no traffic was moved")
     if picked.entry is not None and not picked.entry.metrics and picked.entry is not status.history[-1]:
