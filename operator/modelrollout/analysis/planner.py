@@ -23,11 +23,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
-RATES = (1.5, 2.0, 3.0, 5.0, 10.0, 25.0, 60.0)
-SLOWNESS = (1.05, 1.1, 1.2, 1.5, 2.0, 4.0, 10.0, 30.0)
-BETTER = (0.35, 0.5, 0.65, 0.8)
-FIRST = 0.5
-LARGEST_FLOOR = 0.999
+from .certificate import BETTER, LARGEST_FLOOR
+from .evidence import FIRST, Question
 
 FOREVER = 1e12
 """Seconds beyond which a time is no longer told from never."""
@@ -98,15 +95,6 @@ class Growth:
     def at_least(self, z: float) -> float:
         """What is exceeded with the probability of which `z` is the normal quantile."""
         return self.mean - z * math.sqrt(self.variance)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a candidate is suspected of: a rate above `margin` times stable's (None: not asked) and above `floor` (None: no floor)."""
-
-    alternatives: tuple[float, ...]
-    margin: float | None
-    floor: float | None
 
 
 def growth(question: Question, alternative: float, load: Load) -> Growth:

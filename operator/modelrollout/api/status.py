@@ -25,6 +25,10 @@ MESSAGE_LIMIT = 1024
 Text = Annotated[str, Field(max_length=MESSAGE_LIMIT)]
 Word = Annotated[str, Field(max_length=253)]
 
+_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+_BY_REVISION = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["revision"]}
+_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+
 
 class Role(Enum):
     """What a revision is to the rollout."""
@@ -307,6 +311,10 @@ class HistoryEntry(StatusModel):
     """One CamelCase word."""
     message: Text = ""
     """Why, in a sentence."""
+    against: Word = ""
+    """The revision that was stable meanwhile; empty where there was none."""
+    metrics: Annotated[tuple[MetricStatus, ...], Field(max_length=10, json_schema_extra=_BY_NAME)] = ()
+    """What each metric said at the end; kept for the newest rollout only."""
 
 
 class CommandOutcome(Enum):
@@ -378,11 +386,6 @@ class Condition(StatusModel):
     """The generation of the spec that it speaks of."""
     last_transition_time: Timestamp
     """When `status` last changed."""
-
-
-_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-_BY_REVISION = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["revision"]}
-_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 
 
 class ModelDeploymentStatus(StatusModel):

@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelrollout.analysis.planner import RATES, SLOWNESS, Certification, Question, Rollback, Stage
-from modelrollout.analysis.readings import IGNORE_BELOW
+from modelrollout.analysis.planner import Certification, Rollback, Stage
+from modelrollout.analysis.sequential import UNKNOWN_EFFECT
+from modelrollout.analysis.sequential import Asked as Questions
 from modelrollout.analysis.step import compares
-from modelrollout.api.analysis import Method, Metric, OnBreach
+from modelrollout.api.analysis import Method, Metric
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.rollout.capacity import shares
 from modelrollout.rollout.plan import Plan, PlanStep
 
-MARGIN, LATENCY_MARGIN, NON_INFERIORITY = 1.0, 1.2, 2.0
-UNKNOWN_EFFECT = 2.0
-"""The design effect where there are too few pods to measure it."""
 _PODS_TO_MEASURE = 2
+"""Fewer pods of stable tell nothing about how much pods differ."""
 BOUNDS = 10
 """Without a threshold all bounds of a histogram are judged together: about so many."""
 
@@ -77,24 +76,15 @@ def why_not(metric: Metric, given: Given) -> str:
 def asked(metric: Metric, plan: Plan, given: Given) -> Asked:
     """The tests of a metric for which `why_not` is empty."""
     rate = given.error_rate if given.slow_share is None or metric.latency is None else given.slow_share
-    effect = _effect(metric, plan)
-    compare, margin, floor = metric.compare, None, None if metric.limit is None else metric.limit.fraction
-    worse = None
-    if compare is not None:
-        floor = IGNORE_BELOW if compare.ignore_below is None else compare.ignore_below.fraction
-        margin = NON_INFERIORITY if compare.non_inferiority_margin is None else compare.non_inferiority_margin.number
-        allowed = LATENCY_MARGIN if metric.latency else MARGIN
-        allowed = allowed if compare.margin is None else compare.margin.number
-        worse = Question(SLOWNESS if metric.latency else RATES, allowed, floor)
-    limit = None if metric.limit is None else Question(RATES, None, metric.limit.fraction)
-
-    def test(question: Question | None) -> Rollback | None:
-        if question is None:
-            return None
-        return Rollback(question, plan.false_rollback, _share(metric, plan), effect, metric.least_errors)
-
-    certification = Certification(margin, floor, plan.bad_promotion, effect) if metric.gates else None
-    return Asked(metric, rate, test(worse), test(limit), certification)
+    questions, effect = Questions.of(metric), _effect(metric, plan)
+    boundless = metric.latency is not None and metric.latency.threshold is None
+    share = plan.terms.weight(metric) / (BOUNDS if boundless else 1)
+    compare, limit = (
+        None if question is None else Rollback(question, plan.false_rollback, share, effect, metric.least_errors)
+        for question in (questions.worse, questions.limit)
+    )
+    certification = Certification(questions.margin, questions.floor, plan.bad_promotion, effect)
+    return Asked(metric, rate, compare, limit, certification if metric.gates else None)
 
 
 def stage(plan: Plan, step: PlanStep, seconds: float | None = None) -> Stage:
@@ -123,16 +113,6 @@ def slower(metric: Metric) -> str:
     assert metric.latency is not None
     bound = metric.latency.threshold
     return f"slower than {bound}" if bound is not None else "slower than one of its bounds"
-
-
-def _share(metric: Metric, plan: Plan) -> float:
-    """v: tests that roll back share alpha evenly; others have it for themselves."""
-    boundless = metric.latency is not None and metric.latency.threshold is None
-    one = 1.0 / BOUNDS if boundless else 1.0
-    if metric.breach is not OnBreach.ROLLBACK:
-        return one
-    sharing = [m for m in plan.metrics if m.judged_by is Method.SEQUENTIAL and m.breach is OnBreach.ROLLBACK]
-    return one / sum((m.compare is not None) + (m.limit is not None) for m in sharing)
 
 
 def _effect(metric: Metric, plan: Plan) -> float:

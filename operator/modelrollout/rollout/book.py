@@ -245,7 +245,8 @@ class Ending:
 def with_history(
     status: ModelDeploymentStatus, entry: RevisionStatus, now: float, ending: Ending
 ) -> ModelDeploymentStatus:
-    """The status with the end of a rollout noted."""
+    """The status with the end of a rollout noted, and with it what the metrics said, in place of what those before it had said."""
+    stable = next((other for other in status.revisions if other.role is Role.STABLE), None)
     ended = HistoryEntry(
         revision=entry.revision,
         version=entry.version,
@@ -254,8 +255,15 @@ def with_history(
         ended_at=Timestamp(now),
         reason=ending.reason,
         message=ending.message[:512],
+        against=stable.revision if stable and stable.revision != entry.revision else "",
+        metrics=tuple(metric.model_copy(update=_ENDED) for metric in status.metrics),
     )
-    return status.model_copy(update={"history": (*status.history, ended)[-HISTORY_LIMIT:]})
+    before = (one.model_copy(update={"metrics": ()}) if one.metrics else one for one in status.history)
+    return status.model_copy(update={"history": (*before, ended)[-HISTORY_LIMIT:]})
+
+
+_ENDED = dict.fromkeys(("message", "state", "definition", "through", "answered_at", "decision_at"))
+"""What of a metric is of no use once its rollout has ended; why it ended is said by the entry itself."""
 
 
 def with_rejection(

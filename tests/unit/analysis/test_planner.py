@@ -8,12 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from modelrollout.analysis.certificate import BETTER
+from modelrollout.analysis.evidence import RATES, SLOWNESS, Question
 from modelrollout.analysis.planner import (
-    BETTER,
-    RATES,
-    SLOWNESS,
     Certification,
-    Question,
     Rollback,
     Stage,
     Traffic,
