@@ -386,6 +386,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "wall time is covered time": ("rule_03_a_step_ends_after_its_covered_hold", seeing(_wall_clock)),
     "half the hold is enough": ("rule_03_a_step_ends_after_its_covered_hold", seeing(_half_holds)),
     "no answer is a good answer": ("rule_03_no_step_ends_on_a_bad_or_missing_answer", metering(_all_well)),
+    "nobody has to be certain": ("rule_03_the_last_live_step_ends_with_its_certificate", planning(bad_promotion=1.0)),
     "no sample is needed": ("rule_03_a_step_ends_with_its_sample", _metrics(minimum_sample_size=0)),
     "approval is for others": ("rule_03_approval_steps_end_by_approval", seeing(_no_approvals)),
     "a pause is not heard": ("rule_04_pause_stops_advances", seeing(_unpaused)),

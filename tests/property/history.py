@@ -116,6 +116,7 @@ def _wish(rng: random.Random) -> Wish:
         patient=rng.random() < 0.6,
         autoscaled=rng.random() < 0.1,
         service=rng.random() < 0.15,
+        quick=rng.random() < 0.2,
     )
 
 
@@ -155,6 +156,7 @@ def _edit(world: World, one: int, two: int, three: int) -> None:
         {"finish": not wish.finish},
         {"full": not wish.full},
         {"patient": not wish.patient},
+        {"quick": not wish.quick},
         {"replicas": 1 + two % 4, "steps": three % len(STEPS)},
     )
     world.ask(wish=dataclasses.replace(wish, **changes[one % len(changes)]))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from modelrollout.api.analysis import Method, OnBreach, OnInconclusive, StepKind
+from modelrollout.api.analysis import Method, Metric, OnBreach, OnInconclusive, StepKind
 from modelrollout.api.command import Action
 from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import Mode, Outcome, Role, StepStatus, Verdict
-from modelrollout.rollout.plan import PlanStep
+from modelrollout.rollout.plan import Plan, PlanStep
 
 from .ledger import SLACK, Look, blind, live, mode, speaks, weights, with_role
 
@@ -54,12 +54,44 @@ def _excused(look: Look, step: StepStatus, planned: PlanStep) -> bool:
     return plan.on_inconclusive is OnInconclusive.PROMOTE or by_hand
 
 
+def _least(plan: Plan, metric: Metric) -> float:
+    """So many requests a certificate takes at least: even without an error, each is worth only so much."""
+    floor = 0.001
+    if metric.compare is None:
+        assert metric.limit is not None
+        floor = metric.limit.fraction
+    elif metric.compare.ignore_below is not None:
+        floor = metric.compare.ignore_below.fraction
+    return math.log(1 / plan.bad_promotion) / math.log(1 / (1 - floor))
+
+
+def _uncertain(look: Look, kind: StepKind) -> str | None:
+    """A gating metric of which nobody can be certain yet, whatever was answered."""
+    assert look.plan is not None
+    for metric in look.gating(kind):
+        if metric.judged_by is Method.SEQUENTIAL:
+            seen, least = sum(look.ledger.requests.get(metric.name, {}).values()), _least(look.plan, metric)
+            if look.ledger.innocent and seen < least:
+                return f"certified of {metric.name} by {seen} requests; it takes {least:.0f} at least"
+    return None
+
+
+def _by_evidence(look: Look, planned: PlanStep) -> bool:
+    """Whether a step may end before its hold, because its metrics are certified."""
+    if look.plan is None or not look.plan.by_evidence or planned.kind is not StepKind.LIVE:
+        return False
+    judged = [metric for metric in look.gating(planned.kind) if metric.judged_by is Method.SEQUENTIAL]
+    return bool(judged) and _uncertain(look, planned.kind) is None
+
+
 def rule_03_a_step_ends_after_its_covered_hold(look: Look) -> str | None:
     step = ended_step(look)
     planned = step and _shortest(look, step)
     if not step or not planned or _excused(look, step, planned):
         return None
     kind = planned.kind
+    if _by_evidence(look, planned):
+        return None
     gates = look.gating(kind)
     late = max((metric.delay.seconds for metric in gates if metric.delay), default=0.0)
     wanted = planned.hold + late
@@ -73,7 +105,7 @@ def rule_03_a_step_ends_after_its_covered_hold(look: Look) -> str | None:
 def rule_03_wall_time_since_applied_is_necessary(look: Look) -> str | None:
     step = ended_step(look)
     planned = step and _shortest(look, step)
-    if not step or not planned or _excused(look, step, planned) or not planned.hold:
+    if not step or not planned or _excused(look, step, planned) or not planned.hold or _by_evidence(look, planned):
         return None
     if step.applied_at is None:
         return f"{step.name} ends and was never applied"
@@ -94,7 +126,6 @@ def rule_03_a_step_ends_with_its_sample(look: Look) -> str | None:
 
 
 def rule_03_the_last_live_step_ends_with_its_certificate(look: Look) -> str | None:
-    """Whatever was answered, so few requests cannot make anybody certain: even without an error, each is worth only so much."""
     step = ended_step(look)
     planned = step and _shortest(look, step)
     plan = look.plan
@@ -102,20 +133,8 @@ def rule_03_the_last_live_step_ends_with_its_certificate(look: Look) -> str | No
         return None
     if planned.kind is not StepKind.LIVE or planned != [one for one in plan.steps if one.kind is StepKind.LIVE][-1]:
         return None
-    for metric in look.gating(planned.kind):
-        if metric.judged_by is not Method.SEQUENTIAL:
-            continue
-        floor = 0.001
-        if metric.compare is None:
-            assert metric.limit is not None
-            floor = metric.limit.fraction
-        elif metric.compare.ignore_below is not None:
-            floor = metric.compare.ignore_below.fraction
-        seen = sum(look.ledger.requests.get(metric.name, {}).values())
-        least = math.log(1 / plan.bad_promotion) / math.log(1 / (1 - floor))
-        if look.ledger.innocent and seen < least:
-            return f"{step.name} ends certified of {metric.name} by {seen} requests; it takes {least:.0f} at least"
-    return None
+    doubt = _uncertain(look, planned.kind)
+    return f"{step.name} ends {doubt}" if doubt else None
 
 
 def rule_03_no_step_ends_on_a_bad_or_missing_answer(look: Look) -> str | None:

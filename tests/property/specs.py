@@ -114,6 +114,8 @@ class Wish:
     patient: bool = True
     """Long deadlines, or ones that are shorter than an outage."""
     autoscaled: bool = False
+    quick: bool = False
+    """Steps end when the evidence is there."""
     service: bool = False
     """The replica-ratio router instead of a Gateway."""
 
@@ -140,6 +142,7 @@ def _spec(wish: Wish) -> dict[str, Any]:
             "whenSuperseded": "Finish" if wish.finish else "Replace",
             "paused": wish.paused,
             "attempt": wish.attempt,
+            "pace": "Evidence" if wish.quick else "Schedule",
         },
         "analysis": {**analysis, "interval": "15s", "onInconclusive": INCONCLUSIVE[wish.inconclusive]},
     }
