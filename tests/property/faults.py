@@ -16,7 +16,7 @@ from modelrollout.api.analysis import OnBreach
 from modelrollout.api.command import Action
 from modelrollout.api.scalars import Timestamp, Weight
 from modelrollout.api.status import Approval, Mode, ModelDeploymentStatus, RevisionStatus, Role, Verdict
-from modelrollout.rollout.situation import Decision, Problem, RevisionFacts, Situation, Target
+from modelrollout.rollout.situation import Decision, PreflightFacts, Problem, RevisionFacts, Situation, Target
 
 from .ledger import live
 from .surroundings import Decide
@@ -402,6 +402,10 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "a missing provider is nobody's problem": (
         "rule_06_no_provider_no_advance",
         seeing(lambda situation: replace(situation, metrics_problem=None)),
+    ),
+    "what cannot be measured is tried": (
+        "rule_06_no_first_weight_without_preflight",
+        seeing(lambda situation: replace(situation, preflight=PreflightFacts())),
     ),
     "it promotes what is only recorded": ("rule_07_promotion_is_one_write_at_100_applied", seeing(_applied)),
     "the next version inherits the traffic": (

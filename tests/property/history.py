@@ -16,7 +16,7 @@ from modelrollout.analysis.window import Answer
 from modelrollout.api.command import Action
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import Role
-from modelrollout.rollout.situation import Problem
+from modelrollout.rollout.situation import PreflightFacts, Problem
 
 from .calm import calm
 from .ledger import Ledger, Rule
@@ -240,7 +240,7 @@ def _route(world: World, one: int, two: int, _three: int) -> None:
 
 def _metrics(world: World, one: int, two: int, _three: int) -> None:
     """Prometheus is away, empty, not recording, has no such provider, or is back."""
-    prometheus, kind = world.prometheus, one % 7
+    prometheus, kind = world.prometheus, one % 9
     if kind == 0:
         prometheus.answer = Answer.ERROR
     elif kind == 1:
@@ -253,8 +253,13 @@ def _metrics(world: World, one: int, two: int, _three: int) -> None:
         world.dirty = True
     elif kind == 4:
         prometheus.incident = 0.0 if prometheus.incident else 0.5
+    elif kind == 5:
+        reason = (None, "MetricsUnavailable", "MetricsMissing")[two % 3]
+        world.preflight = PreflightFacts(False, Problem(reason, "The series are not there.") if reason else None)
+        world.dirty = True
     else:
         prometheus.answer, prometheus.recording, world.metrics_problem = Answer.COUNTS, True, None
+        world.preflight, world.dirty = PreflightFacts(), True
 
 
 def _traffic(world: World, one: int, _two: int, _three: int) -> None:

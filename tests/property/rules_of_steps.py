@@ -265,6 +265,16 @@ def rule_06_no_provider_no_advance(look: Look) -> str | None:
     return f"{candidate.revision} rises without metrics" if risen else None
 
 
+def rule_06_no_first_weight_without_preflight(look: Look) -> str | None:
+    candidate, step = look.candidate, look.before.step
+    if candidate is None or look.situation.preflight.ready or mode(look.after) is Mode.DIRECT:
+        return None
+    if look.plan is None or not look.plan.judged or step is None or step.index or look.accepted(Action.PROMOTE):
+        return None
+    begun = look.after.step is not None and look.after.step.index > 0
+    return f"{candidate.revision} begins its steps and cannot be measured" if begun else None
+
+
 def rule_12_three_restarts_fail_a_candidate(look: Look) -> str | None:
     rollout, step = look.before.rollout, look.before.step
     restarts = look.ledger.account.restarts
@@ -325,6 +335,7 @@ RULES_OF_STEPS = (
     rule_04_innocent_candidates_are_not_taken_back,
     rule_06_missing_answers_change_no_weight,
     rule_06_no_provider_no_advance,
+    rule_06_no_first_weight_without_preflight,
     rule_12_three_restarts_fail_a_candidate,
     rule_12_a_long_unready_candidate_fails,
     rule_12_load_failure_needs_its_deadline,

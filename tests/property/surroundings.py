@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from modelrollout.api.command import Action
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.rollout.plan import Plan
-from modelrollout.rollout.situation import CommandFacts, Decision, Problem, Situation, Target, Timing
+from modelrollout.rollout.situation import CommandFacts, Decision, PreflightFacts, Problem, Situation, Target, Timing
 
 from .objects import (
     EVALUATION_DELAY,
@@ -114,6 +114,7 @@ class Surroundings:
         self.commands: list[CommandFacts] = []
         self.problems: tuple[Problem, ...] = ()
         self.metrics_problem: Problem | None = None
+        self.preflight = PreflightFacts()
         self.deleting = False
         self.seen: dict[str, DeploymentView] = {}
         self.seen_route = RouteView()

@@ -192,6 +192,7 @@ class World(Surroundings):
             windows=self._windows(process, status, plan),
             problems=self.problems,
             metrics_problem=self.metrics_problem,
+            preflight=self.preflight,
             timing=TIMING,
             deleting=self.deleting,
         )

@@ -146,6 +146,13 @@ class Evidence:
         )
         return Evidence(self.uninvested - share, self.windows + 1, stakes)
 
+    def capped(self, most: float) -> Evidence:
+        """The evidence with stakes given up until ln M is about `most`: what is given away needs no justification."""
+        beyond = self.log_value - most
+        if beyond <= 0.0:
+            return self
+        return Evidence(self.uninvested, self.windows, tuple([held - beyond for held in self.stakes]))
+
     @property
     def log_value(self) -> float:
         """The logarithm of M. An innocent candidate's M ever reaches 1/alpha with probability at most alpha."""

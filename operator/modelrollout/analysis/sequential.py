@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from modelrollout.api.analysis import Metric, OnBreach
+from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import Timestamp
 from modelrollout.api.status import MetricStatus, Verdict
 
@@ -28,6 +29,8 @@ from .window import ZERO, Answer, Counts, Window
 
 UNKNOWN_EFFECT = 2.0
 """The design effect where stable's history was not read."""
+_WORN_OFF_SOON = math.log(100.0)
+"""How far stable's evidence against a limit may rise above what is needed."""
 _MARGIN, _LATENCY_MARGIN, _NON_INFERIORITY = 1.0, 1.2, 2.0
 _USUAL_SLOW_SHARE = 0.05
 """Without a threshold, the bound is shown beyond which about so many of stable's requests lie."""
@@ -107,6 +110,7 @@ class Trial:
         return (
             known is not None
             and known.verdict is Verdict.FAIL
+            and known.reason != Reason.STABLE_BREACHES_TOO
             and known.definition == self.definition
             and self.metric.breach is OnBreach.ROLLBACK
         )
@@ -183,33 +187,46 @@ class Trial:
         return certificate.after(ours, theirs, margin=asked.margin, floor=asked.floor, effect=self.effect)
 
     def _hold_against_limit(self, window: Window) -> None:
+        """The same test for both versions. Where both breach, the candidate's starts afresh and rests until stable's has fallen.
+
+        An incident that hits both leaves more evidence behind than many good windows wear off, and stable's wears off first: kept,
+        it would take an innocent candidate back once the incident is over, or hold it for ever.
+        """
         question = self.asked.limit
         assert question is not None
-        limits = (self.tests.limit, self.tests.stable_limit)
-        before = [one or Evidence.begin(len(question.alternatives)) for one in limits]
-        after = [
-            evidence.after(question.increments(counts, ZERO), planned=self.terms.planned, effect=self.effect)
-            for evidence, counts in zip(before, (window.candidate, window.stable), strict=True)
-        ]
-        self.tests = self.tests.with_limit(after[0], after[1])
+        fresh = Evidence.begin(len(question.alternatives))
+
+        def after(evidence: Evidence | None, counts: Counts) -> Evidence:
+            increments = question.increments(counts, ZERO)
+            return (evidence or fresh).after(increments, planned=self.terms.planned, effect=self.effect)
+
+        excused = self.stable_breaches_too
+        stable = after(self.tests.stable_limit, window.stable).capped(self._needed + _WORN_OFF_SOON)
+        candidate = fresh if excused else after(self.tests.limit, window.candidate)
+        both = min(candidate.log_value, stable.log_value) >= self._needed
+        self.tests = self.tests.with_limit(fresh if both else candidate, stable)
+
+    @property
+    def _needed(self) -> float:
+        """The log evidence that one of the metric's tests needs alone."""
+        return self.terms.needed - math.log(self.terms.weight(self.metric))
 
     def standing(self) -> tuple[tuple[str, Weighted], ...]:
-        """The tests as they stand, by question. A limit that stable breaches by the same test is left out."""
+        """The tests as they stand, by question."""
         enough = self.total.bad >= self.metric.least_errors
         weight = self.terms.weight(self.metric)
         found = []
         if self.tests.worse:
             found.append(("compare", Weighted(self.tests.log_worse, weight, enough)))
-        if self.tests.limit is not None and not self.stable_breaches_too:
+        if self.tests.limit is not None:
             found.append(("limit", Weighted(self.tests.limit.log_value, weight, enough)))
         return tuple(found)
 
     @property
     def stable_breaches_too(self) -> bool:
-        """Whether both versions are above the limit: then the candidate is not to blame."""
-        needed = self.terms.needed - math.log(self.terms.weight(self.metric))
-        limits = (self.tests.limit, self.tests.stable_limit)
-        return all(evidence is not None and evidence.log_value >= needed for evidence in limits)
+        """Whether both versions are above the limit: then the candidate is not to blame, and its own test rests."""
+        limit, stable = self.tests.limit, self.tests.stable_limit
+        return limit is not None and stable is not None and not limit.windows and stable.log_value >= self._needed
 
     @property
     def share(self) -> float | None:

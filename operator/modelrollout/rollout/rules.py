@@ -235,8 +235,11 @@ def superseded_candidate_is_withdrawn(book: Book) -> Move | Wait | None:
     candidate, target, stable = book.candidate, book.target, book.stable
     if candidate is None or target is None or target.revision == candidate.revision or _may_finish(book):
         return None
-    if candidate.weight and stable is not None and not book.confirmed(stable, min(stable.replicas, book.full)):
-        return stable_is_unavailable(book, "to take the traffic back")
+    if candidate.weight and stable is not None:
+        pods = max(1, min(stable.replicas, book.full)) if book.full else 0
+        if not book.confirmed(stable, pods):
+            # It may have been scaled to 0 in mid-rollout, and is short of pods because it was never given them again.
+            return scale(book, recorded_pods(book)) or stable_is_unavailable(book, "to take the traffic back")
     message = f"Version {candidate.version} was superseded: the spec asks for version {target.version}."
     note = EventNote(Reason.SUPERSEDED, message)
     return leave(book, Ending(Outcome.SUPERSEDED, Reason.SUPERSEDED, message), (note,))

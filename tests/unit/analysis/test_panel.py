@@ -135,6 +135,22 @@ def test_a_limit_that_stable_breaches_too_is_nobodys_fault():
     assert said.message.endswith(": both versions are above the limit of 2%")
 
 
+def test_an_incident_that_hits_both_versions_is_forgotten_soon_after_it_is_over():
+    absolute = terms(metric(compare=None, limit="2%"))
+    incident = [window(index, bad=8, stable=(140, 700)) for index in range(40)]
+    fine = [window(index, bad=0) for index in range(40, 60)]
+    known, verdicts = None, []
+    for end in range(1, 61):
+        known = judged([*incident, *fine][:end], known and through_the_api_server(known), of=absolute)
+        verdicts.append(known.reason or known.verdict)
+    began = verdicts.index("StableBreachesToo")
+    assert began < 5
+    assert set(verdicts[began:40]) == {"StableBreachesToo"}
+    assert set(verdicts[46:]) == {"Pass"}, "and the candidate is not taken back for what was not its fault"
+    alone = [window(index, bad=8) for index in range(60, 80)]
+    assert judged(alone, known, of=absolute).reason == "ErrorRateTooHigh"
+
+
 def test_half_of_the_evidence_from_each_of_two_metrics_is_a_whole():
     def windows(count):
         return [window(index, bad=1, stable=(1, 700)) for index in range(count)]
