@@ -43,14 +43,14 @@ lint: $(STAMP)
 test-unit: $(STAMP) ## Unit and property tests, 5,000 random histories
 	MODELROLLOUT_HISTORIES=$${MODELROLLOUT_HISTORIES:-5000} $(RUN) -m pytest -q -n $(JOBS) tests/unit tests/property
 
-test-api: $(STAMP) ## Tests against a real API server
+test-api: $(STAMP) ## Tests against a real API server and a real Prometheus
+	$(RUN) -m tests.cluster build
 	$(RUN) -m tests.cluster up --flavor kwok
-	$(RUN) -m pytest -q -n 3 tests/api
+	$(RUN) -m pytest -q -n 3 --durations=10 tests/api tests/prometheus
 
-# Most of the time is spent waiting, so a real Prometheus with a clock of its own is tested beside the real pods.
-test-e2e: $(STAMP) ## Tests with real pods, a real gateway and a real Prometheus
+test-e2e: $(STAMP) ## Tests with real pods, a real gateway and a real Prometheus, one after another
 	$(RUN) -m tests.cluster up
-	$(RUN) -m pytest -q -n 2 --dist loadgroup --durations=15 tests/prometheus tests/e2e
+	$(RUN) -m pytest -q --durations=10 tests/e2e
 
 histories: $(STAMP) ## Many random histories of the decision core: make histories HISTORIES=100000
 	MODELROLLOUT_HISTORIES=$(HISTORIES) $(RUN) -m pytest -q -n $(JOBS) tests/property

@@ -1,8 +1,8 @@
 """Real pods, a real gateway, a real Prometheus, and the operator from the chart in a pod of its own.
 
 One cluster, one operator and one namespace serve the whole session; every test has ModelDeployments of its own names and
-hostnames. The tests run one after another (under xdist in one worker), because some of them take parts of the cluster away.
-What they measure goes into one JSON file, whose path stands at the end of the report.
+hostnames. The tests run one after another, never under xdist, because some of them take parts of the cluster away. What they
+measure goes into one JSON file, whose path stands at the end of the report.
 """
 
 import json
@@ -37,28 +37,21 @@ DELAY = 2.0
 """evaluationDelay of every operator here, in seconds."""
 REPORT_VARIABLE = "MODELROLLOUT_E2E_REPORT"
 
+_FIGURES: dict[str, Any] = {}
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/e2e/" in item.nodeid:
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(600))
-            item.add_marker(pytest.mark.xdist_group("cluster"))
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput"):
-        _report().unlink(missing_ok=True)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    try:
-        figures = json.loads(_report().read_text())  # of this session; the worker that wrote it may be another process
-    except OSError:
+    if not _FIGURES:
         return
     terminalreporter.section("measured")
-    for name, value in sorted(figures.items()):
+    for name, value in sorted(_FIGURES.items()):
         terminalreporter.write_line(f"{name}: {value}")
     terminalreporter.write_line(f"also in {_report()}")
 
@@ -76,7 +69,7 @@ class Desk:
     server: ApiServer
     observer: Observer
     kubectl: Kubectl
-    figures: dict[str, Any] = field(default_factory=dict, repr=False)
+    figures: dict[str, Any] = field(repr=False)
 
     def measured(self, name: str, value: Any) -> None:
         """Note a figure for the report."""
@@ -158,7 +151,7 @@ def server(installed_kubeconfig: Path, background: Background) -> Iterator[ApiSe
 def desk(cluster: Cluster, installed: ClusterInfo, server: ApiServer) -> Iterator[Desk]:
     observer = Observer(server, MODELS)
     kubectl = Kubectl(installed.kubectl, installed.environment(), MODELS)
-    yield Desk(cluster, installed, server, observer, kubectl)
+    yield Desk(cluster, installed, server, observer, kubectl, _FIGURES)
     observer.close()
 
 

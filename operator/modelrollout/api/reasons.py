@@ -34,7 +34,6 @@ class Reason(Enum):
     HOLDING = "Holding"
     UNJUDGED = "Unjudged"
     PROMOTING = "Promoting"
-    RETURNING = "Returning"
     QUEUED = "Queued"
     # Waiting for somebody or something
     APPROVAL_REQUIRED = "ApprovalRequired"
@@ -68,14 +67,11 @@ class Reason(Enum):
     # Something has to be changed by a person
     INVALID_SPEC = "InvalidSpec"
     FOREIGN_OBJECT = "ForeignObject"
-    NAME_TAKEN = "NameTaken"
     GATEWAY_MISSING = "GatewayMissing"
     REFUSED_BY_SERVER = "RefusedByServer"
-    RECORD_LOST = "RecordLost"
     # What happened (events, timeline)
     CANDIDATE_CREATED = "CandidateCreated"
     WEIGHT_CHANGED = "WeightChanged"
-    STEP_COMPLETED = "StepCompleted"
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
     SUPERSEDED = "Superseded"
@@ -114,7 +110,6 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "`analysis.mode` is None: the rollout advances by time only.", "Name metrics to have it judged."
     ),
     Reason.PROMOTING: Explanation("The candidate is becoming stable.", "Nothing to do."),
-    Reason.RETURNING: Explanation("Traffic goes back to a version that served before.", "Nothing to do."),
     Reason.QUEUED: Explanation(
         "`rollout.whenSuperseded` is Finish and a rollout is under way.", "Wait, or abort the rollout."
     ),
@@ -143,7 +138,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The candidate has too few ready pods.", "See its pods; `rollout.unavailableDeadline` bounds it."
     ),
     Reason.ROUTE_NOT_ACCEPTED: Explanation(
-        "The router does not accept the route.", "Read the route's status; check `traffic.gateway.parentRefs`."
+        "The router does not accept the route, or no gateway of that name has taken it.",
+        "Read the route's status; check `traffic.gateway.parentRefs`.",
     ),
     Reason.TRAFFIC_MISMATCH: Explanation(
         "The measured share of requests differs from the weight for long.", "Check for callers that bypass the router."
@@ -203,21 +199,15 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.FOREIGN_OBJECT: Explanation(
         "An object of the needed name exists and is not ours.", "Delete or rename it, or rename the ModelDeployment."
     ),
-    Reason.NAME_TAKEN: Explanation("The name of the entry Service is taken.", "Set `spec.service.name`."),
     Reason.GATEWAY_MISSING: Explanation(
-        "The cluster has no Gateway API, or the Gateway does not exist.",
-        "Install it, or correct `traffic.gateway.parentRefs`.",
+        "The cluster has no Gateway API.",
+        "Install it, or leave out `traffic.gateway`.",
     ),
     Reason.REFUSED_BY_SERVER: Explanation(
         "The API server refused an object (quota, admission, validation).", "Read the message; it is the server's."
     ),
-    Reason.RECORD_LOST: Explanation(
-        "A ControllerRevision that a revision was made from is gone.",
-        "Apply a new version; running pods are left alone.",
-    ),
     Reason.CANDIDATE_CREATED: Explanation("A rollout began.", "Nothing to do."),
     Reason.WEIGHT_CHANGED: Explanation("A weight was recorded.", "Nothing to do."),
-    Reason.STEP_COMPLETED: Explanation("A step ended.", "Nothing to do."),
     Reason.PROMOTED: Explanation("The candidate became stable.", "Nothing to do."),
     Reason.ROLLED_BACK: Explanation("The candidate was taken back.", "Read the message for why."),
     Reason.SUPERSEDED: Explanation("The spec asks for something else now.", "Nothing to do."),

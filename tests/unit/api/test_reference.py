@@ -39,6 +39,13 @@ def test_every_reason_and_every_allowed_pod_field_is_named():
     assert all(f"`{name}`" in page for name in allowed.POD_FIELDS | allowed.CONTAINER_FIELDS | allowed.VOLUME_SOURCES)
 
 
+def test_no_reason_is_explained_that_nothing_gives():
+    sources = [file.read_text() for file in (ROOT / "operator").rglob("*.py") if file.name != "reasons.py"]
+    given = "\n".join(sources)
+    unused = [one for one in Reason if f"Reason.{one.name}" not in given and f'"{one.value}"' not in given]
+    assert unused == []
+
+
 def test_words_of_types_say_what_may_be_written():
     spec = schema(crd.MODEL_DEPLOYMENT)["properties"]["spec"]["properties"]
     step = spec["rollout"]["properties"]["steps"]["items"]["properties"]
