@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 
 LOOKBACK = 300.0
+_REMEMBERED = 256
 STALE = None
 """What a scrape writes for a series that has vanished."""
 
@@ -24,6 +25,7 @@ class Samples:
 
     def __init__(self) -> None:
         self._series: dict[str, dict[Labels, tuple[list[float], list[float | None]]]] = {}
+        self._fitting: dict[tuple[str, Callable[[dict[str, str]], bool]], tuple[int, list[Labels]]] = {}
 
     def add(self, name: str, labels: Mapping[str, str], at: float, value: float | None) -> None:
         """One sample; STALE ends the series."""
@@ -43,12 +45,25 @@ class Samples:
         dead: bool = False,
     ):
         """(labels, time, value) of each series that is alive at the time, or (`dead`) was so at some time in the span."""
-        for labels, (times, values) in self._series.get(name, {}).items():
+        series = self._series.get(name, {})
+        for labels in self._matching(name, series, fits):
+            times, values = series[labels]
             last = bisect_right(times, at) - 1
             while dead and last >= 0 and values[last] is STALE:
                 last -= 1
-            if last >= 0 and times[last] > at - span and values[last] is not STALE and fits(dict(labels)):
+            if last >= 0 and times[last] > at - span and values[last] is not STALE:
                 yield labels, times[last], values[last]
+
+    def _matching(
+        self, name: str, series: Mapping[Labels, object], fits: Callable[[dict[str, str]], bool]
+    ) -> list[Labels]:
+        """Which series fit, found once for all points of a range: series are only ever added."""
+        known = self._fitting.get((name, fits))
+        if known is None or known[0] != len(series):
+            known = self._fitting[name, fits] = (len(series), [labels for labels in series if fits(dict(labels))])
+            while len(self._fitting) > _REMEMBERED:
+                del self._fitting[next(iter(self._fitting))]
+        return known[1]
 
     def names(self) -> Iterable[str]:
         return self._series

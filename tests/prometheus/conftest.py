@@ -23,12 +23,17 @@ SCRAPE = 1.0
 
 
 class Page:
-    """What one pod exposes. `failing`: its scrapes fail. Counters are text lines without values → value."""
+    """What one pod exposes. `failing`: its scrapes fail, and `failed` counts them. Counters are text lines without values → value.
+
+    `past`: lines with a time of their own, exposed instead.
+    """
 
     def __init__(self, namespace: str, name: str) -> None:
         self.namespace, self.name = namespace, name
         self.lines: dict[str, float] = {}
         self.failing = False
+        self.failed = 0
+        self.past: list[str] = []
         self.lock = threading.Lock()
 
     def count(self, line: str, by: float = 1) -> None:
@@ -53,6 +58,8 @@ class Page:
 
     def text(self) -> str:
         with self.lock:
+            if self.past:
+                return "\n".join((*self.past, ""))
             return "".join(f"{line} {value}\n" for line, value in self.lines.items())
 
 
@@ -66,8 +73,11 @@ class Pages:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 page = pages.pods.get(self.path.strip("/"))
-                body = page.text().encode() if page is not None and not page.failing else b""
-                self.send_response(200 if page is not None and not page.failing else 503)
+                well = page is not None and not page.failing
+                body = page.text().encode() if well else b""
+                if page is not None:
+                    page.failed += page.failing
+                self.send_response(200 if well else 503)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -158,6 +168,7 @@ class RealPrometheus:
         ]
         config = {
             "global": {"scrape_interval": f"{SCRAPE:g}s", "scrape_timeout": "900ms"},
+            "storage": {"tsdb": {"out_of_order_time_window": "7h"}},
             "scrape_configs": [{"job_name": job, "static_configs": static} for job in jobs],
         }
         (self._folder / "prometheus.json").write_text(json.dumps(config))  # JSON is YAML

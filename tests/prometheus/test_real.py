@@ -3,97 +3,19 @@
 import asyncio
 import math
 import time
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
 from modelrollout.analysis.window import Answer, Counts
 from modelrollout.api.analysis import Identify, Metric
-from modelrollout.api.settings import Settings
-from modelrollout.metrics.sampler import Sampler
-from modelrollout.metrics.subscription import Subscription
-from modelrollout.runtime.clock import SystemClock
 from tests.fakes.loop import in_loop
 from tests.fakes.sampling import CANDIDATE, ERRORS, KEY, LATENCY, STABLE, pod_name
+from tests.prometheus.desk import INTERVAL, Desk, next_point
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-INTERVAL = 5.0
 NASTY = "a\"b\\c'd`e\nf{}[]()*+?.|^$ü"
-
-
-def next_point():
-    return math.ceil(time.time() / INTERVAL) * INTERVAL
-
-
-class Desk:
-    """A Sampler on real time with the pods of one rollout."""
-
-    def __init__(self, prometheus, pages):
-        self.prometheus, self.pages = prometheus, pages
-        self.candidate, self.stable = pages.add(pod_name(CANDIDATE)), pages.add(pod_name(STABLE))
-        self.settings = Settings.model_validate(
-            {"providers": [{"url": prometheus.url, "timeout": "5s"}], "evaluationDelay": "2s"}
-        )
-        self.sampler = self.new()
-        self.served: list[tuple[float, object]] = []
-
-    def new(self):
-        return Sampler(self.settings, SystemClock(), lambda _: None)
-
-    def subscription(self, **fields):
-        since = next_point()
-        base = Subscription(
-            KEY,
-            "default",
-            INTERVAL,
-            since,
-            since,
-            "ml",
-            CANDIDATE,
-            STABLE,
-            (ERRORS, LATENCY),
-            dict.fromkeys(self.pages.pods, 0.0),
-        )
-        return replace(base, **fields)
-
-    @asynccontextmanager
-    async def sampling(self, traffic=None):
-        """The Sampler runs, and `traffic` is called 20 times a second."""
-        tasks = [asyncio.create_task(self.sampler.run())]
-        if traffic is not None:
-            tasks.append(asyncio.create_task(self._traffic(traffic)))
-        try:
-            yield
-            assert not any(task.done() for task in tasks), tasks
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    @staticmethod
-    async def _traffic(traffic):
-        while True:
-            traffic()
-            await asyncio.sleep(0.05)
-
-    def windows(self, name="errors"):
-        return self.sampler.windows(KEY)[name]
-
-    async def until(self, true, seconds=60.0):
-        async with asyncio.timeout(seconds):
-            while not true():  # noqa: ASYNC110 what is waited for happens in another process
-                await asyncio.sleep(0.05)
-
-    async def seen(self, count, name="errors"):
-        await self.until(lambda: len([w for w in self.windows(name) if w.answer is not Answer.ERROR]) >= count)
-
-    def recorded(self, window, pod, query):
-        """What Prometheus itself has for the window, asked in the simplest way."""
-        before, after = (self.prometheus.value(query, at).get(pod, 0.0) for at in (window.start, window.end))
-        return after - before
-
 
 ALL = 'max by (pod) (sum by (pod,job) (http_requests_total{handler="/predict"}))'
 BAD = 'max by (pod) (sum by (pod,job) (http_requests_total{status=~"5.."}))'
@@ -253,7 +175,7 @@ async def check_texts(prometheus, pages):
         await desk.until(lambda: desk.windows("score")[-1].candidate_value, 90)
         assert desk.windows("broken")[-1].answer is Answer.ERROR
         assert "refuses the query of metric broken (HTTP 400: " in desk.windows("broken")[-1].message
-        assert {w.answer for w in desk.windows("share")[-2:]} == {Answer.COUNTS}
+        await desk.until(lambda: {w.answer for w in desk.windows("share")[-2:]} == {Answer.COUNTS})
 
 
 def test_any_text_in_labels_versions_and_queries_is_taken_as_it_is(prometheus, pages):

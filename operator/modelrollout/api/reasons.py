@@ -148,7 +148,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The metrics provider does not answer.", "Nothing changes until it does; missed windows are read back."
     ),
     Reason.METRICS_MISSING: Explanation(
-        "The candidate has traffic but its series do not exist.",
+        "The candidate's series do not exist although it has traffic; before the first weight: neither version has them, or nothing scrapes the candidate.",
         "Expose /metrics, name the router's counters, or set `analysis.mode: None`.",
     ),
     Reason.NO_METRICS_PROVIDER: Explanation(

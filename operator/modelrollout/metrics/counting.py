@@ -57,6 +57,8 @@ class CounterTrack(Track):
         self.bound: Bound | None = None
         """The bound of the histogram by which the points were counted."""
         self.targets = {one.target for one in (self.candidate, self.stable) if one is not None}
+        self.carriers: frozenset[str] = frozenset()
+        """Pods of neither version that carry the series of both, told apart by a label."""
         self._candidate: Points = _UNSEEN
         self._stable: Points = _UNSEEN
 

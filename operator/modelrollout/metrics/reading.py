@@ -20,7 +20,8 @@ from .errors import MetricsError
 from .questions import Histogram
 from .sides import Side
 
-Counted = dict[str, tuple[float | None, float | None, Mapping[str, float] | None]]
+_Counters = tuple[float | None, float | None, Mapping[str, float] | None]
+Counted = dict[str, _Counters]
 """Pod → all events, a part of them, and the buckets of a whole histogram; None where there is no such series."""
 
 _ABSENT = (None, 0.0)
@@ -82,11 +83,18 @@ class Reader:
 
     def points(self, track: CounterTrack, answers: Answers, at: float) -> tuple[dict[str, Point], dict[str, Point]]:
         """The candidate's and stable's pods at one time (a `moment`)."""
-        bound = track.bound
-        ours = self._look(track, track.candidate, answers, at, bound.candidate if bound else None)
-        if track.stable is None:
-            return ours, {}
-        return ours, self._look(track, track.stable, answers, at, bound.stable if bound else None)
+        sides = _sides(track)
+        counted = [self._counted(one, answers, at, le) for one, le in sides]
+        up = answers.presence.get(at, {})
+        carriers = _carriers(track, counted, up)
+        found = [
+            {
+                pod: _point(up.get((one.target.namespace, pod)), counters.get(pod))
+                for pod in {*counters, *(carriers or track.pods.by_deployment.get(one.deployment, ()))}
+            }
+            for (one, _), counters in zip(sides, counted, strict=True)
+        ]
+        return found[0], found[1] if len(found) > 1 else {}
 
     def known(self, one: Side | None) -> Known | None:
         """The bounds of a version's histogram, as far as they have been learnt."""
@@ -95,18 +103,8 @@ class Reader:
         written = self._bounds.get((one.channels[0], one.target))
         return None if written is None else Known(written, one.question.unit)
 
-    def _look(self, track: CounterTrack, one: Side, answers: Answers, at: float, le: str | None) -> dict[str, Point]:
-        counters = (
-            self._buckets(one, answers, at, le) if isinstance(one.question, Histogram) else _pair(one, answers, at)
-        )
-        up = answers.presence.get(at, {})
-        namespace = one.target.namespace
-        found: dict[str, Point] = {}
-        for pod in {*track.pods.by_deployment.get(one.deployment, ()), *counters}:
-            presence = up.get((namespace, pod), math.nan)
-            targets, scraped = promql.decode_presence(presence) if math.isfinite(presence) else _ABSENT
-            found[pod] = Point(targets, scraped, *counters.get(pod, _UNCOUNTED))
-        return found
+    def _counted(self, one: Side, answers: Answers, at: float, le: str | None) -> Counted:
+        return self._buckets(one, answers, at, le) if isinstance(one.question, Histogram) else _pair(one, answers, at)
 
     def _buckets(self, one: Side, answers: Answers, at: float, le: str | None) -> Counted:
         """All requests and fast ones by pod, or all buckets."""
@@ -130,6 +128,28 @@ def _pair(one: Side, answers: Answers, at: float) -> Counted:
     found: Counted = {pod: (total, parts.get(pod), None) for pod, total in totals.items()}
     # A part without a whole: the two selectors do not belong together.
     return found | {pod: (math.nan, part, None) for pod, part in parts.items() if pod not in totals and part != 0}
+
+
+def _point(presence: float | None, counters: _Counters | None) -> Point:
+    up = presence is not None and math.isfinite(presence)
+    targets, scraped = promql.decode_presence(presence or 0.0) if up else _ABSENT
+    return Point(targets, scraped, *(counters or _UNCOUNTED))
+
+
+def _carriers(track: CounterTrack, counted: Iterable[Counted], up: Mapping[tuple[str, str], float]) -> frozenset[str]:
+    """The pods that count for both versions, where a label tells these apart on pods that are not their own: routers, say.
+
+    A router whose target is down or gone takes its counts with it: then there is no data, however well the versions' own pods are
+    scraped. So it is remembered for as long as Prometheus knows of it, and the last ones until others have come.
+    """
+    subscription = track.subscription
+    if subscription.identify is None:
+        return frozenset()
+    own = {pod for one, _ in _sides(track) for pod in track.pods.by_deployment.get(one.deployment, ())}
+    seen = frozenset(pod for counters in counted for pod in counters if pod not in own)
+    known = frozenset(pod for pod in track.carriers if (subscription.namespace, pod) in up)
+    carriers, track.carriers = track.carriers | seen, (seen | known) or track.carriers
+    return carriers
 
 
 def _sides(track: CounterTrack) -> list[tuple[Side, str | None]]:

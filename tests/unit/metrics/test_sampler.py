@@ -333,6 +333,21 @@ def test_values_that_are_no_counts_spoil_a_window_and_never_read_as_zero(value):
 
 
 @in_loop
+async def test_a_provider_that_answers_nan_to_everything_ends_nothing():
+    one = world()
+    one.subscribe(metrics=(ERRORS, LATENCY))
+
+    def bend(_, rows):
+        return [{**row, "value": [row["value"][0], "NaN"]} for row in rows]
+
+    async with one.running():
+        await one.live(36)
+        one.prometheus.bend = bend
+        await one.live(30)
+        assert {w.answer for w in one.windows()[2:]} == {Answer.NO_DATA}
+
+
+@in_loop
 async def test_doubled_rows_spoil_a_window():
     one = world()
     one.subscribe()
@@ -397,6 +412,47 @@ async def test_late_data_make_windows_by_the_time_of_the_event():
         assert [(w.start - START, w.end - START) for w in windows] == [(0, 15), (15, 30)]
         assert windows[0].candidate == Counts(18, 3)
         assert all(at >= START + 45 for _, at, _ in one.prometheus.queries)
+
+
+@in_loop
+async def test_a_router_that_is_down_or_gone_leaves_no_data_however_well_the_versions_are_scraped():
+    one = World()
+    one.add(CANDIDATE)
+    one.add(STABLE)
+    one.subscribe(identify=Identify(label="model_version"))
+    routers = dict.fromkeys(("gateway-5d8c7b20-a", "gateway-5d8c7b20-b"), "up")
+    served = {"1": 0, "2": 0}
+
+    def scrape():
+        now = one.clock.now()
+        served["1"] += 2
+        served["2"] += now >= START + 40
+        for router, state in routers.items() if now % 5 == 0 else ():
+            rows = [({"model_version": name, "status": "200"}, count) for name, count in served.items() if count]
+            target = {"namespace": "ml", "pod": router, "instance": router, "job": "x"}
+            if state == "gone":
+                one.prometheus.scraper.forget(now, target)
+                routers[router] = "forgotten"
+            elif state != "forgotten":
+                one.prometheus.scraper.scrape(now, target, {"http_requests_total": rows} if state == "up" else None)
+
+    one.traffic = scrape
+    async with one.running():
+        await one.live(51)
+        assert shown(one.windows()) == [
+            (0, 15, Counts(0, 0), Counts(60, 0)),
+            (15, 30, Counts(0, 0), Counts(60, 0)),
+            (30, 45, Counts(12, 0), Counts(60, 0)),
+        ], "the candidate's first request counts"
+        routers["gateway-5d8c7b20-a"] = "down"
+        await one.live(15)
+        assert one.windows()[-1].candidate_pods == (("gateway-5d8c7b20-b", Counts(15, 0)),)
+        routers["gateway-5d8c7b20-b"] = "gone"
+        await one.live(60)
+        assert {w.answer for w in one.windows()[-3:]} == {Answer.NO_DATA}
+        routers["gateway-5d8c7b20-c"] = "up"
+        await one.live(45)
+        assert one.windows()[-1].candidate_pods == (("gateway-5d8c7b20-c", Counts(15, 0)),)
 
 
 @in_loop
