@@ -13,7 +13,7 @@ import typer
 
 from modelrollout import __version__
 
-from .choices import Format, Goal, Listing
+from .choices import Format, Goal, Listing, Report
 from .failures import ExitCode
 from .frame import Call, Context, Debug, Kubeconfig, Namespace, command
 from .kubeconfig import Options
@@ -194,6 +194,44 @@ async def history(call: Call, name: Name, output: Output = None) -> ExitCode:
 
     async with call.connect() as cluster:
         return await run(cluster, name, output)
+
+
+@app.command()
+@command
+async def report(  # noqa: PLR0913  one parameter an option
+    call: Call,
+    name: Name,
+    *,
+    output: Annotated[
+        Report,
+        typer.Option(
+            "--output", "-o", help="For a terminal, a browser or paper, or machines.", metavar="text|html|json"
+        ),
+    ] = Report.TEXT,
+    revision: Annotated[
+        str | None,
+        typer.Option("--revision", help="Of this revision or version. Default: under way, else the last.", metavar="R"),
+    ] = None,
+    prometheus: Annotated[
+        str | None, typer.Option("--prometheus", help="Read the curves back from there.", metavar="URL")
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option("--settings", help="The operator's settings file.", metavar="FILE")
+    ] = None,
+) -> ExitCode:
+    """Show the record of one rollout.
+
+    Which version against which, how it ended and why, its weights, what the metrics said, and who had a hand in it. With
+    --prometheus also rates, requests and evidence over time, as far as that still knows them; in HTML with plots, in one
+    file that needs nothing else. --settings is needed only where those name other labels or runtimes than usual.
+    """
+    from .manifests import settings as known
+    from .report import Wanted
+    from .report import report as run
+
+    wanted = Wanted(revision, output, prometheus, known(settings))
+    async with call.connect() as cluster:
+        return await run(cluster, name, wanted)
 
 
 @app.command()

@@ -21,6 +21,14 @@ class Listing(StrEnum):
     YAML = "yaml"
 
 
+class Report(StrEnum):
+    """Forms of a report."""
+
+    TEXT = "text"
+    HTML = "html"
+    JSON = "json"
+
+
 class Goal(StrEnum):
     """What `wait` waits for."""
 

@@ -56,9 +56,14 @@ def draw(view: View, width: int) -> list[Text]:
     lines += _Table(view.revisions, label, width).lines() if view.revisions else ()
     lines += _flow("steps", [_step(step) for step in view.steps], label, width)
     for metric in view.metrics:
-        lines += _flow(metric.name, _metric(metric), label, width)
+        lines += metric_lines(metric, label, width)
     lines += _flow("next", [Text(word) for word in _words(view.next)], label, width, gap=" ")
     return lines
+
+
+def metric_lines(metric: MetricStatus, column: int, width: int) -> Iterator[Text]:
+    """What a metric says, under its name in a column so wide."""
+    return _flow(metric.name, _metric(metric), column, width)
 
 
 def _head(view: View, width: int) -> Iterator[Text]:
@@ -105,8 +110,8 @@ class _Table:
             line = Text.assemble(
                 _INDENT,
                 (found.role.lower().ljust(self.label), _ROLES[found.role]),
-                _cut(found.version, versions).ljust(versions) + _GAP if versions else "",
-                _cut(text, name).ljust(name) + _GAP,
+                cut(found.version, versions).ljust(versions) + _GAP if versions else "",
+                cut(text, name).ljust(name) + _GAP,
                 f"{found.weight} %".rjust(weights) + _GAP,
                 (_blocks(found.share, bar), _ROLES[found.role]),
                 _GAP if bar else "",
@@ -200,7 +205,7 @@ def _flow(label: str, pieces: list[Text], column: int, width: int, gap: str = " 
     if not pieces:
         return
     indent = len(_INDENT) + column
-    line = Text(_INDENT + _cut(label, column - 1).ljust(column))
+    line = Text(_INDENT + cut(label, column - 1).ljust(column))
     for piece in (part for found in pieces for part in _fitted(found, width - indent)):
         if line.cell_len > indent and line.cell_len + len(gap) + len(piece.plain.rstrip()) > width:
             line.rstrip()
@@ -233,5 +238,6 @@ def _widest(texts: Iterable[str], most: int = 1000) -> int:
     return min(max(len(text) for text in texts), most)
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """The text, shortened with an ellipsis where it is too long."""
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"

@@ -169,7 +169,8 @@ def _against(deployment: Deployment, picked: Picked) -> str:
 
 
 def _weights(timeline: Sequence[TimelineEntry], entry: HistoryEntry | None) -> tuple[Weighed, ...]:
-    ends = [float(one.at) for one in timeline[1:]] + [None if entry is None else float(entry.ended_at)]
+    ends: list[float | None] = [float(one.at) for one in timeline[1:]]
+    ends.append(None if entry is None else float(entry.ended_at))
     return tuple(
         Weighed(
             at=float(one.at),
@@ -178,7 +179,7 @@ def _weights(timeline: Sequence[TimelineEntry], entry: HistoryEntry | None) -> t
             reason=one.reason,
             seconds=None if end is None or not one.weight else end - float(one.at),
         )
-        for one, end in zip(timeline, ends, strict=True)
+        for one, end in zip(timeline, ends, strict=False)
     )
 
 
@@ -214,7 +215,7 @@ def _gaps(deployment: Deployment, picked: Picked, timeline: Sequence[TimelineEnt
         found.append(
             f"status keeps the last {TIMELINE_LIMIT} weights only; earlier ones of this rollout are not known any more"
         )
-    if picked.entry is not None and not timeline and not full:
+    if picked.entry is not None and not timeline and not full and picked.entry.outcome is not Outcome.PROMOTED:
         found.append("no traffic was moved")
     if picked.entry is not None and not picked.entry.metrics and picked.entry is not status.history[-1]:
         found.append("what its metrics said is kept until the next rollout ends")

@@ -33,7 +33,7 @@ Names may be written as kubectl's users do: `fraud`, `mdep/fraud` or `modeldeplo
 _DOCUMENTS = f"""\
 ## Documents for machines
 
-`get -o json` and `-o yaml` print the objects themselves. `status`, `history` and `plan` print documents of `apiVersion`
+`get -o json` and `-o yaml` print the objects themselves. `status`, `history`, `report` and `plan` print documents of `apiVersion`
 `{DOCUMENT_VERSION}`, which changes when a field is renamed or removed; new fields may come at any time. A field without a
 value is left out. `status --watch -o json` prints one document a line, one for each change.
 
@@ -53,6 +53,21 @@ value is left out. `status --watch -o json` prints one document a line, one for 
 
 `history`: `kind` `RolloutHistory` with `name`, `namespace`, and `history`, `timeline` and `commands` as in the object's
 status, oldest first.
+
+`report`: `kind` `RolloutReport`
+
+| field | meaning |
+|---|---|
+| `at`, `name`, `namespace` | when it was read, and of which object |
+| `revision`, `version`, `against`, `againstRevision` | what was rolled out, and the version that was stable meanwhile (empty: none, or not on record) |
+| `outcome`, `reason`, `message` | InProgress, or how it ended as in `status.history`; why in one word and in a sentence |
+| `startedAt`, `endedAt`, `attempt` | its time; the number of retries before it |
+| `weights` | `at`, `weight` (percent, as text), `share` (0 to 1), `reason`, `seconds` (for which it was in force; absent: it still is, or it is 0) |
+| `metrics` | as in `status.metrics` of the object, when it ended |
+| `commands` | taken meanwhile: `at`, `action`, `by`, `step`, `reason`, `outcome`, `message` |
+| `gaps` | what is not known any more, in sentences |
+| `curves` | with --prometheus, by `metric`: `bound` (of the histogram), `problem` (why there is nothing), `readings` |
+| `readings` | from `start` to `end`: `requests`, `bad`, `stableRequests`, `stableBad`, or of a query `candidate` and `stable`; at the end `evidence` and `certificate` (shares of what is needed, 0 to 1) |
 
 `plan`: `kind` `RolloutForecast`; of a file with several ModelDeployments `RolloutForecastList` with `items`
 

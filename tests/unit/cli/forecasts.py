@@ -58,6 +58,18 @@ SITUATIONS: dict[str, tuple[dict[str, Any], Given]] = {
         spec([{"weight": 10, "hold": "2h"}], ERRORS, traffic={"service": {"coarse": "Accept"}}),
         Given(2, 0.01),
     ),
+    "as-in-the-docs": (
+        spec(
+            [
+                {"weight": 1, "hold": "1h"},
+                {"weight": 5, "hold": "3h"},
+                {"weight": 25, "hold": "6h", "advance": "Approval"},
+                {"weight": 50, "hold": "12h"},
+            ],
+            ERRORS,
+        ),
+        Given(5, 0.005),
+    ),
     "no-hold": (spec([{"weight": 10}, {"weight": 50, "hold": "1h"}], ERRORS), Given(50, 0.01)),
 }
 

@@ -7,6 +7,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from modelrollout.analysis.evidence import RATES as ALTERNATIVES
+from modelrollout.analysis.evidence import Question
+from modelrollout.analysis.planner import (
+    Certification,
+    Rollback,
+    Stage,
+    Traffic,
+    certificate_seconds,
+    rollback_requests,
+)
 from modelrollout.cli.forecast import FACTORS
 from modelrollout.cli.forecast_draw import draw
 from modelrollout.cli.planning import as_body, look
@@ -69,6 +79,21 @@ def test_every_field_of_the_document_is_explained_in_the_reference(situation):
 
     body = as_body(*seen(situation))
     assert fields(body) <= set(re.findall(r"`([A-Za-z]+)`", PAGE.read_text())) | {"apiVersion"}
+
+
+def test_the_page_on_planning_shows_what_the_command_prints():
+    shown = "\n".join(line.plain for line in draw(*seen("as-in-the-docs"), 100))
+    assert f"--rps 5 --error-rate 0.5%\n{shown}\n```" in (PAGE.parent / "plan-a-rollout.md").read_text()
+
+
+@pytest.mark.parametrize(("rate", "row"), [(0.05, "5 %"), (0.01, "1 %"), (0.005, "0.5 %"), (0.001, "0.1 %")])
+def test_the_rules_of_thumb_are_the_planners(rate, row):
+    where, step = Traffic(200, rate), [Stage(0.05)]
+    test = Rollback(Question(ALTERNATIVES, 1.0, 0.001), share=0.5)
+    found = [rollback_requests(test, where, 0.05, times * rate, 0.9) for times in (10, 5, 3, 2)]
+    found.append(certificate_seconds(Certification(), where, step, 0.9) * 200 * 0.05)
+    line = re.search(rf"^\| {row} \|(.+)\|$", (PAGE.parent / "plan-a-rollout.md").read_text(), re.MULTILINE)[1]
+    assert [float(cell.replace(",", "")) for cell in line.split("|")] == pytest.approx(found, rel=0.05)
 
 
 def test_the_document_for_machines_keeps_its_shape(run, tmp_path):
