@@ -52,6 +52,7 @@ def _all(rollouts: int, seed: int) -> Report:
     return Report(
         table=tuple(_with_others(scene, rollouts, seed) for scene in scenes.TABLE),
         late=_each(scenes.LATE, rollouts, seed),
+        latencies=_each(scenes.LATENCIES, rollouts, seed),
         certificates=_each(scenes.CERTIFICATES, rollouts, seed),
         innocent=_each(scenes.INNOCENT, rollouts, seed),
         approximate=_each(scenes.APPROXIMATE, rollouts, seed),
