@@ -38,7 +38,7 @@ class Scene:
 
 
 def _reference(rate: float, expected: Expected) -> Scene:
-    return Scene(f"{rate:.1%}".replace(".0%", "%"), Setting(rate_candidate=rate), expected)
+    return Scene(f"{100 * rate:g} %", Setting(rate_candidate=rate), expected)
 
 
 TABLE: tuple[Scene, ...] = (
@@ -112,7 +112,7 @@ INNOCENT: tuple[Scene, ...] = (
     ),
     Scene("five metrics at once", Setting(metrics=5), _BOUND, part=0.2),
     Scene("exactly at a limit of 0.5 %, beside the comparison", Setting(limit=0.005, margin=1.0), _BOUND, part=0.2),
-    Scene("a day of waiting at 50 %", Setting(idle=DAY), _BOUND, part=0.05),
+    Scene("a day of waiting at 50 %", Setting(idle=DAY), _BOUND, part=0.1),
 )
 """The candidate is innocent: taking it back is wrong. The bound is 1 %."""
 
@@ -135,7 +135,7 @@ APPROXIMATE: tuple[Scene, ...] = (
     ),
     *(
         Scene(
-            f"pods with a lasting spread of {spread:.0%} in their slow share, 3 pods, margin {margin:g}",
+            f"pods with a lasting spread of {100 * spread:g} % in their slow share, 3 pods, margin {margin:g}",
             Setting(slow=True, rate_stable=0.1, rate_candidate=0.1, spread=spread, pods=3, margin=margin),
             part=0.1,
             approximate=True,

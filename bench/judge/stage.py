@@ -61,11 +61,11 @@ class Stage:
         return self._begun[key]
 
     def settle(self, status: ModelDeploymentStatus, revision: str, moment: Moment) -> Decision:
-        """Decide until nothing is left to be done at this moment, or the rollout is over."""
+        """Decide as often as the decision core asks for at this moment, or until the rollout is over."""
         for _ in range(MOST_MOVES):
             self.decisions += 1
             decision = decide(self._situation(status, revision, moment))
-            if not decision.again and decision.status == status:
+            if not decision.again:
                 return decision
             status, moment = decision.status, replace(moment, elapsed=0.0)
             if status.rollout is None and status.history:
