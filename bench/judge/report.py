@@ -233,7 +233,7 @@ def section(report: Report, around: dict[str, str]) -> str:
     lines = [f"- {name}: {text if name != 'command' else f'`{text}`'}" for name, text in around.items()]
     largest = max(report.innocent, key=lambda one: one.found.rollouts).found
     speed = (
-        f"- speed: {largest.rollouts:,} rollouts of {largest.setting.windows} windows in {largest.seconds_taken:.0f} s, "
+        f"- speed: {largest.rollouts:,} rollouts of {largest.setting.windows} windows in {largest.cpu_seconds:.0f} s of CPU time, "
         f"{largest.decisions:.0f} decisions each"
     )
     title = "## How often the judge is wrong, and how fast it is right"
