@@ -52,6 +52,7 @@ def _all(rollouts: int, seed: int) -> Report:
     return Report(
         table=tuple(_with_others(scene, rollouts, seed) for scene in scenes.TABLE),
         late=_each(scenes.LATE, rollouts, seed),
+        latencies=_each(scenes.LATENCIES, rollouts, seed),
         certificates=_each(scenes.CERTIFICATES, rollouts, seed),
         innocent=_each(scenes.INNOCENT, rollouts, seed),
         approximate=_each(scenes.APPROXIMATE, rollouts, seed),
@@ -72,10 +73,10 @@ def _measured(scene: Scene, rollouts: int, seed: int) -> Figures:
     if key not in _MEASURED:
         _MEASURED[key] = measure(scene.setting, count, seed)
     found = _MEASURED[key]
-    rate = found.seconds_taken / found.rollouts
+    rate = found.cpu_seconds / found.rollouts
     print(
         f"{scene.name}: {found.rolled_back} of {found.rollouts} taken back, median {found.median_seconds} s, "
-        f"{found.certified} certified; {found.seconds_taken:.0f} s, {1000 * rate:.1f} ms each",
+        f"{found.certified} certified; {found.cpu_seconds:.0f} s, {1000 * rate:.1f} ms each",
         file=sys.stderr,
         flush=True,
     )

@@ -1,8 +1,8 @@
 """One simulated rollout: windows of its traffic through the product's analysis, and its decision core when there is cause.
 
-The analysis is asked about a handful of windows at a time. Where one of them changed what it says (a verdict, a certificate), it
-is asked again one window at a time, and the decision core decides at the end of the very window that made the change, as it
-does in a cluster. It also decides at the moment that it named itself.
+The analysis is asked about several windows at a time. Where what it says has changed after them (a verdict, a certificate), the
+window that made the change is looked for by halving, and the decision core decides at the end of that very window, as it does in
+a cluster. It also decides at the moment that it named itself.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 
-from bench.judge.panel import judged
+from bench.judge.panel import effects, first_certified, judged
 from bench.judge.setting import Setting, plan_of
-from bench.judge.stage import BEGIN, Stage
+from bench.judge.stage import BEGIN, CANDIDATE, Moment, Stage
 from bench.judge.traffic import Traffic
 from modelrollout.analysis.panel import required_lookback
-from modelrollout.analysis.step import StepContext
 from modelrollout.analysis.window import Window
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import MetricStatus, Outcome
 from modelrollout.rollout.capacity import candidate_pods
 
-CHUNK = 12
-"""Windows that the analysis is asked about at once."""
+DRAWN = 60
+"""Windows that are drawn at once, at least."""
+FEW, MANY = 3, 40
+"""Windows that the analysis is asked about at once: few at the beginning of a step, more and more while nothing changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,10 @@ class _Rollout:
         self._setting, self._stage, self._traffic = setting, stage, traffic
         self._plan = stage.plan
         self._lookback = max(required_lookback(metric) for metric in self._plan.metrics)
-        self._status, self._wake = stage.begun.status, stage.begun.wake_at
+        begun = stage.begun(effects(setting.names, traffic.history))
+        self._status, self._wake = begun.status, begun.wake_at
         self._now = BEGIN
+        self._chunk = FEW
         self._requests = self._decisions = 0
         self._certified: float | None = None
         self._drawn: dict[str, list[Window]] = {}
@@ -87,31 +90,51 @@ class _Rollout:
     def _stretch(self) -> None:
         """The next windows: up to the decision core's own moment, or to the one that changes what the analysis says."""
         length, before = self._setting.window, self._status.metrics
-        ahead = min(self._wake or inf, BEGIN + self._setting.horizon, self._now + CHUNK * length) - self._now
-        count = max(1, ceil(ahead / length - 1e-6))
+        ahead = min(self._wake or inf, BEGIN + self._setting.horizon) - self._now
+        count = max(1, min(ceil(ahead / length - 1e-6), self._chunk))
         self._draw(count)
         ends = [self._now + (index + 1) * length for index in range(count)]
+        if (certain := self._first_certified(ends[-1])) is not None:
+            ends = [end for end in ends if end <= certain]
         metrics = self._judged(before, ends[-1])
-        if _says(metrics) != _says(before):
-            metrics = before
-            for end in ends:
-                metrics = self._judged(metrics, end)
-                if _says(metrics) != _says(before):
-                    ends = ends[: ends.index(end) + 1]
-                    break
+        if changed := _says(metrics) != _says(before):
+            ends, metrics = self._first_change(before, metrics, ends)
+        else:
+            self._chunk = min(2 * self._chunk, MANY)
         self._pass(ends[-1], metrics)
-        if _says(metrics) != _says(before) or (self._wake is not None and self._now >= self._wake):
+        if changed or (self._wake is not None and self._now >= self._wake):
             self._decide(metrics)
         else:
             self._status = self._status.model_copy(update={"metrics": metrics})
 
+    def _first_change(
+        self, before: Sequence[MetricStatus], after: tuple[MetricStatus, ...], ends: list[float]
+    ) -> tuple[list[float], tuple[MetricStatus, ...]]:
+        """The ends up to the window with which the analysis says something new, and what it says then.
+
+        `before` is what it said before all of them, `after` what it says after the last one.
+        """
+        same = 0  # so many windows change nothing
+        while len(ends) - same > 1:
+            middle = (same + len(ends)) // 2
+            metrics = self._judged(before, ends[middle - 1])
+            if _says(metrics) == _says(before):
+                same, before = middle, metrics
+            else:
+                ends, after = ends[:middle], metrics
+        return ends, after
+
     def _judged(self, known: Sequence[MetricStatus], until: float) -> tuple[MetricStatus, ...]:
-        step, plan_step = self._status.step, self._stage.step(self._status)
-        assert step is not None
-        assert step.applied_at is not None
-        context = StepContext(plan_step.kind, float(step.applied_at), until, self._plan.interval)
-        windows = {name: [one for one in drawn if one.end <= until] for name, drawn in self._drawn.items()}
-        return judged(self._plan, known, windows, context)
+        return judged(self._plan, self._stage.step(self._status), self._status, known, self._heard(until))
+
+    def _first_certified(self, until: float) -> float | None:
+        """When certificates first stand, which may be for a moment only, if that is before `until` and for the first time."""
+        if self._certified is not None or self._setting.method != "sequential":
+            return None
+        return first_certified(self._plan, self._stage.step(self._status), self._status, self._heard(until))
+
+    def _heard(self, until: float) -> dict[str, list[Window]]:
+        return {name: [one for one in drawn if one.end <= until] for name, drawn in self._drawn.items()}
 
     def _draw(self, count: int) -> None:
         """See to it that the next `count` windows are there."""
@@ -125,7 +148,8 @@ class _Rollout:
             lacking = count - round((last - self._now) / setting.window)
             if lacking > 0:
                 first = round((last - BEGIN) / setting.window)
-                drawn += self._traffic.windows(share, pods, first, lacking, last)
+                several = min(max(lacking, DRAWN), setting.windows - first)
+                drawn += self._traffic.windows(share, pods, first, several, last)
 
     def _pass(self, now: float, metrics: Sequence[MetricStatus]) -> None:
         """Time passes to `now`."""
@@ -146,7 +170,7 @@ class _Rollout:
         }
         before = self._stage.decisions
         passed = self._now - float(status.seen_at or self._now)
-        decision = self._stage.settle(status, "2-candidate", self._now, passed, windows)
+        decision = self._stage.settle(status, CANDIDATE, Moment(self._now, passed, windows))
         self._decisions += self._stage.decisions - before
         moved = self._status.step != decision.status.step and (
             decision.status.step is None
@@ -155,7 +179,7 @@ class _Rollout:
         )
         self._status, self._wake = decision.status, decision.wake_at
         if moved:
-            self._drawn = {}
+            self._drawn, self._chunk = {}, FEW
         else:
             self._forget()
 

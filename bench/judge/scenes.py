@@ -38,7 +38,7 @@ class Scene:
 
 
 def _reference(rate: float, expected: Expected) -> Scene:
-    return Scene(f"{rate:.1%}".replace(".0%", "%"), Setting(rate_candidate=rate), expected)
+    return Scene(f"{100 * rate:g} %", Setting(rate_candidate=rate), expected)
 
 
 TABLE: tuple[Scene, ...] = (
@@ -57,6 +57,19 @@ LATE: tuple[Scene, ...] = (
     Scene("5 % after a day of waiting at 50 %", Setting(rate_candidate=0.05, idle=DAY), Expected(60), part=0.05),
     Scene("20 % after a day of waiting at 50 %", Setting(rate_candidate=0.2, idle=DAY), Expected(15), part=0.05),
 )
+
+LATENCIES: tuple[Scene, ...] = tuple(
+    Scene(f"{factor:g} times as slow", Setting(latency_factor=factor), expected, part=0.1)
+    for factor, expected in (
+        (1.0, Expected(share=0.01, at_most=True)),
+        (1.05, Expected()),
+        (1.1, Expected()),
+        (1.2, Expected()),
+        (1.5, Expected()),
+        (2.0, Expected()),
+    )
+)
+"""Without a threshold: judged at all bounds of the histogram together."""
 
 CERTIFICATES: tuple[Scene, ...] = (
     Scene(
@@ -81,7 +94,7 @@ _BOUND = Expected(share=0.01, at_most=True)
 INNOCENT: tuple[Scene, ...] = (
     Scene("independent errors", Setting(), _BOUND),
     Scene("shared incidents of 5 min", Setting(bursts="shared"), _BOUND, part=0.2),
-    Scene("1 request/s in all", Setting(rps=1.0), _BOUND, part=0.2),
+    Scene("1 request/s in all, 1 h a step", Setting(rps=1.0, step_minutes=60), _BOUND, part=0.2),
     Scene(
         "load and rates swing by 80 % over a day", Setting(diurnal=0.8, step_minutes=240, window=60), _BOUND, part=0.2
     ),
@@ -99,7 +112,7 @@ INNOCENT: tuple[Scene, ...] = (
     ),
     Scene("five metrics at once", Setting(metrics=5), _BOUND, part=0.2),
     Scene("exactly at a limit of 0.5 %, beside the comparison", Setting(limit=0.005, margin=1.0), _BOUND, part=0.2),
-    Scene("a day of waiting at 50 %", Setting(idle=DAY), _BOUND, part=0.05),
+    Scene("a day of waiting at 50 %", Setting(idle=DAY), _BOUND, part=0.1),
 )
 """The candidate is innocent: taking it back is wrong. The bound is 1 %."""
 
@@ -122,8 +135,8 @@ APPROXIMATE: tuple[Scene, ...] = (
     ),
     *(
         Scene(
-            f"pods with a lasting spread of {spread:.0%} in their slow share, 3 pods, margin {margin:g}",
-            Setting(rate_stable=0.1, rate_candidate=0.1, spread=spread, pods=3, margin=margin),
+            f"pods with a lasting spread of {100 * spread:g} % in their slow share, 3 pods, margin {margin:g}",
+            Setting(slow=True, rate_stable=0.1, rate_candidate=0.1, spread=spread, pods=3, margin=margin),
             part=0.1,
             approximate=True,
         )

@@ -41,8 +41,10 @@ class Setting:
     incident: float = 0.0
     """From the middle of the plan on both versions have at least this rate."""
     method: str = "sequential"
+    slow: bool = False
+    """The rates are those of requests slower than a threshold, not of errors."""
     latency_factor: float = 0.0
-    """Slowness instead of errors: the candidate's latencies are so many times stable's. 0: errors are judged."""
+    """Whole latencies are drawn and judged at all bounds: the candidate's are so many times stable's. 0: rates are drawn."""
     metrics: int = 1
     """So many metrics, each with errors of its own."""
     alpha: float = 0.01
@@ -60,6 +62,10 @@ class Setting:
             raise ValueError(f"bursts must be none, shared or pod, found {self.bursts!r}")
         if self.method not in ("sequential", "threshold"):
             raise ValueError(f"method must be sequential or threshold, found {self.method!r}")
+        if self.latency_factor and (
+            self.bursts != "none" or self.spread or self.incident or self.method == "threshold"
+        ):
+            raise ValueError("latency_factor goes with no bursts, spread, incident or method threshold")
 
     @cached_property
     def planned(self) -> float:
@@ -120,7 +126,9 @@ def spec_of(setting: Setting) -> dict[str, Any]:
 
 
 def _metric(setting: Setting, name: str) -> dict[str, Any]:
-    what: dict[str, Any] = {"latency": {}} if setting.latency_factor else {"errorRate": {}}
+    what: dict[str, Any] = {"errorRate": {}}
+    if setting.slow or setting.latency_factor:
+        what = {"latency": {"threshold": "250ms"} if setting.slow else {}}
     if setting.method == "threshold":
         checks = min(100, round(setting.step_minutes * MINUTE / setting.window))
         check = {"lookback": "1m", "failures": 3, "of": checks}

@@ -7,13 +7,21 @@ same for every rollout (version 1 up, version 2 at its first weight) is decided 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from modelrollout.analysis.window import Window
 from modelrollout.api.status import ModelDeploymentStatus, RevisionStatus, Role
 from modelrollout.rollout.decide import decide
 from modelrollout.rollout.plan import Plan, PlanStep
-from modelrollout.rollout.situation import Decision, RevisionFacts, RouteFacts, Situation, Target, Timing
+from modelrollout.rollout.situation import (
+    Decision,
+    PreflightFacts,
+    RevisionFacts,
+    RouteFacts,
+    Situation,
+    Target,
+    Timing,
+)
 
 BEGIN = 1_700_000_100.0
 """When the candidate gets its first weight: on the grid of any window."""
@@ -22,7 +30,18 @@ AT_ONCE = Timing(settle=0.0, drain=0.0, ready_for=0.0)
 MOST_MOVES = 30
 """Decisions at one moment after which something turns in circles."""
 
-Windows = Mapping[str, tuple[Window, ...]]
+STABLE, CANDIDATE = "1-stable", "2-candidate"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the decision core may know beside the record: the time, how long it has not looked, what was measured."""
+
+    now: float = BEGIN
+    elapsed: float = 0.0
+    windows: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
+    effects: Mapping[str, str] = field(default_factory=dict)
+    """Design effects by metric, before the first weight."""
 
 
 @dataclass
@@ -31,23 +50,24 @@ class Stage:
 
     plan: Plan
     decisions: int = 0
-    begun: Decision = field(init=False)
-    """Version 2 has just got its first weight."""
+    _begun: dict[str, Decision] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        first = self.settle(ModelDeploymentStatus(), "1-stable", BEGIN, 0.0, {})
-        self.begun = self.settle(first.status, "2-candidate", BEGIN, 0.0, {})
+    def begun(self, effects: Mapping[str, str]) -> Decision:
+        """Version 2 has just got its first weight, with these design effects of the metrics."""
+        key = " ".join(effects.values())
+        if key not in self._begun:
+            first = self.settle(ModelDeploymentStatus(), STABLE, Moment())
+            self._begun = {key: self.settle(first.status, CANDIDATE, Moment(effects=effects))}
+        return self._begun[key]
 
-    def settle(
-        self, status: ModelDeploymentStatus, revision: str, now: float, elapsed: float, windows: Windows
-    ) -> Decision:
-        """Decide until nothing is left to be done at this moment."""
+    def settle(self, status: ModelDeploymentStatus, revision: str, moment: Moment) -> Decision:
+        """Decide as often as the decision core asks for at this moment, or until the rollout is over."""
         for _ in range(MOST_MOVES):
             self.decisions += 1
-            decision = decide(self._situation(status, revision, now, elapsed, windows))
-            if not decision.again and decision.status == status:
+            decision = decide(self._situation(status, revision, moment))
+            if not decision.again:
                 return decision
-            status, elapsed = decision.status, 0.0
+            status, moment = decision.status, replace(moment, elapsed=0.0)
             if status.rollout is None and status.history:
                 return decision
         raise RuntimeError(f"no rest after {MOST_MOVES} decisions: {status.phase}, {status.message}")
@@ -62,31 +82,31 @@ class Stage:
         """The candidate's entry."""
         return next(entry for entry in status.revisions if entry.role is Role.CANDIDATE)
 
-    def _situation(
-        self, status: ModelDeploymentStatus, revision: str, now: float, elapsed: float, windows: Windows
-    ) -> Situation:
+    def _situation(self, status: ModelDeploymentStatus, revision: str, moment: Moment) -> Situation:
         weights = {entry.revision: int(entry.weight) for entry in status.revisions if entry.weight}
+        long_ago = moment.now - LONG_AGO
         return Situation(
-            now=now,
+            now=moment.now,
             name="model",
             generation=1,
             status=status,
             target=Target(revision, revision.partition("-")[0]),
             plan=self.plan,
             plan_name=self.plan.digest,
-            elapsed=elapsed,
+            elapsed=moment.elapsed,
             revisions={
                 entry.revision: RevisionFacts(
                     exists=True,
                     replicas=entry.replicas,
                     pods=entry.replicas,
                     ready=entry.replicas,
-                    ready_since=now - LONG_AGO,
-                    full_since=now - LONG_AGO,
+                    ready_since=long_ago,
+                    full_since=long_ago,
                 )
                 for entry in status.revisions
             },
-            route=RouteFacts(exists=bool(weights), weights=weights, accepted=bool(weights), since=now - LONG_AGO),
-            windows=windows,
+            route=RouteFacts(exists=bool(weights), weights=weights, accepted=bool(weights), since=long_ago),
+            windows=moment.windows,
+            preflight=PreflightFacts(effects=moment.effects),
             timing=AT_ONCE,
         )

@@ -5,7 +5,9 @@ is drawn first, as the rate of each pod at each moment; given these rates, error
 """
 
 from collections.abc import Sequence
-from math import ceil, sqrt
+from itertools import pairwise
+from math import ceil, log, sqrt
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,12 @@ from numpy.typing import NDArray
 
 from bench.judge.setting import Setting
 from modelrollout.analysis.window import Answer, Counts, Window
+
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Of the histogram, in seconds: those that client libraries have by default."""
+SHOWN = 5
+MEDIAN, SIGMA = 0.08, 0.6
+"""Stable's latencies: median in seconds, and standard deviation of their logarithm. 3 % are slower than 250 ms."""
 
 Rates = NDArray[np.float64]
 DAY = 86_400.0
@@ -78,6 +86,8 @@ class Traffic:
         """`count` windows from number `first` on, at a candidate's share of `weight`; `start` is when the first one begins."""
         span = slice(first, first + count)
         setting = self._setting
+        if setting.latency_factor:
+            return self._latencies(weight, first, count, start)
         mean = setting.rps * setting.window * (1.0 if self._load is None else self._load[span])
         ones = self._counts(mean * weight, self._candidate[:candidate_pods, span])
         others = self._counts(mean * (1.0 - weight), self._stable[:, span])
@@ -87,10 +97,41 @@ class Traffic:
             for index, (one, other) in enumerate(zip(ones, others, strict=True))
         ]
 
+    def _latencies(self, weight: float, first: int, count: int, start: float) -> list[Window]:
+        """Windows with the slower requests at each bound of a histogram."""
+        setting, span = self._setting, slice(first, first + count)
+        mean = np.broadcast_to(setting.rps * setting.window * (1.0 if self._load is None else self._load[span]), count)
+        bad = (np.arange(first, first + count) + 0.5) * setting.window >= setting.bad_from
+        ours = _slower(self._dice, mean * weight, np.where(bad, setting.latency_factor, 1.0))
+        theirs = _slower(self._dice, mean * (1.0 - weight), np.ones(count))
+        found = []
+        for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            pairs = zip(BOUNDS, one[1:], other[1:], strict=True)
+            cells = tuple((f"{bound:g}s", Counts(one[0], mine), Counts(other[0], its)) for bound, mine, its in pairs)
+            begin = start + index * setting.window
+            _, candidate, stable = cells[SHOWN]
+            found.append(Window(begin, begin + setting.window, Answer.COUNTS, candidate, stable, bounds=cells))
+        return found
+
     def _counts(self, mean: Any, rates: Rates) -> list[tuple[int, int]]:
         requests = self._dice.poisson(np.broadcast_to(mean / len(rates), rates.shape))
         bad = self._dice.binomial(requests, rates)
         return list(zip(requests.sum(axis=0).tolist(), bad.sum(axis=0).tolist(), strict=True))
+
+
+def _slower(dice: np.random.Generator, mean: Rates, factors: Rates) -> list[list[int]]:
+    """By window: all requests, and those slower than each bound, where latencies are `factors` times stable's."""
+    requests = dice.poisson(mean)
+    parts = np.array([_buckets(factor) for factor in np.unique(factors)])
+    within = dice.multinomial(requests, parts[np.searchsorted(np.unique(factors), factors)])
+    slower = requests[:, None] - np.cumsum(within, axis=1)[:, :-1]
+    return np.concatenate([requests[:, None], slower], axis=1).tolist()
+
+
+def _buckets(factor: float) -> list[float]:
+    """Part of the requests between two bounds: latencies are log-normal."""
+    below = [0.0, *(NormalDist().cdf(log(bound / (MEDIAN * factor)) / SIGMA) for bound in BOUNDS), 1.0]
+    return [right - left for left, right in pairwise(below)]
 
 
 def _around(dice: np.random.Generator, setting: Setting) -> tuple[Rates, Rates]:

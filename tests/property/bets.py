@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from modelrollout.analysis import state
 from modelrollout.analysis.certificate import BETTER, Certificate, absolute_increments, ratio_increments
 from modelrollout.analysis.combination import Combined, Weighted, combine
+from modelrollout.analysis.dispersion import Effect, design_effect
 from modelrollout.analysis.evidence import RATES, SLOWNESS, Evidence, Question
 from modelrollout.analysis.interval import Interval, ratio_interval
 from modelrollout.analysis.logspace import log_add, log_sum
@@ -48,6 +49,7 @@ class Maths:
     combine: Callable[[Sequence[Weighted], float], Combined] = combine
     interval: Callable[[Sequence[tuple[Counts, Counts]], float], Interval] = ratio_interval
     recorded: Callable[..., tuple[Any, ...]] = lambda *parts: state.decode(state.encode(*parts))
+    effect: Callable[[Sequence[Mapping[str, Counts]], float], Effect] = design_effect
     run: Callable[[Maths, Question, Iterable[tuple[Counts, Counts]]], float] | None = None
     """The evidence of a whole history; None: window by window with `increments` and `after`."""
 

@@ -12,10 +12,11 @@ from modelrollout.analysis.certificate import BETTER, Certificate
 from modelrollout.analysis.evidence import RATES, SLOWNESS, Evidence, Question
 from modelrollout.analysis.state import decode, encode
 from modelrollout.analysis.window import Counts
-from tests.property.bets import LAWS, Maths, Violation
-from tests.property.bets_faults import FAULTS
+from tests.property import bets, bets_faults, bets_of_pods
+from tests.property.bets import Maths, Violation
 
-BY_NAME = {law.__name__: law for law in LAWS}
+BY_NAME = {law.__name__: law for law in (*bets.LAWS, *bets_of_pods.LAWS)}
+FAULTS = bets_faults.FAULTS | bets_of_pods.FAULTS
 
 
 @pytest.mark.parametrize("law", BY_NAME)

@@ -20,7 +20,8 @@ from .state import Part, decode, encode
 ONLY = ("",)
 """The bounds of a metric that has none to choose from."""
 _BETWEEN, _END = ",", ";"
-_HALVINGS = 40
+_HALVINGS = 20
+"""Of a span of time: to a millionth of it."""
 
 
 @dataclass(frozen=True, slots=True)

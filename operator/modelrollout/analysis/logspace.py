@@ -26,6 +26,8 @@ def log_add(first: float, second: float) -> float:
 
 def log_sum(logs: Sequence[float]) -> float:
     """The logarithm of the sum of e^x over all x; `NOTHING` where there are none."""
+    if len(logs) == 1:
+        return logs[0]
     largest = max(logs, default=NOTHING)
     if largest == NOTHING:
         return NOTHING
