@@ -140,7 +140,12 @@ def former_warm() -> dict[str, Any]:
             ],
             "timeline": [
                 {"at": "2026-07-26T11:01:00Z", "revision": "2-7c9f4a1b", "weight": 5, "reason": "step weight-5"},
-                {"at": "2026-07-26T11:41:00Z", "revision": "2-7c9f4a1b", "weight": "12.5%", "reason": "step weight-12.5"},
+                {
+                    "at": "2026-07-26T11:41:00Z",
+                    "revision": "2-7c9f4a1b",
+                    "weight": "12.5%",
+                    "reason": "step weight-12.5",
+                },
                 {"at": "2026-07-26T13:19:30Z", "revision": "2-7c9f4a1b", "weight": 100, "reason": "Approved"},
             ],
             "commands": [
