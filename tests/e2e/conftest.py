@@ -113,6 +113,7 @@ def installed(cluster: Cluster) -> Iterator[ClusterInfo]:
         "settings.providers[0].name": "default",
         "settings.providers[0].url": info.prometheus.pod_url,
         "watchNamespaces": f"{{{MODELS}}}",
+        "settings.checkpointEvery": "2s",  # progress is read from status here, and nobody waits five minutes for it
         "podAnnotations.e2e/image": provide_images(Stage(cluster, info), default_steps()),
     }
     release = Release(info, "modelrollout-e2e", OPERATORS, MODELS, [MANIFESTS / "operator.yaml"], settings)
