@@ -15,7 +15,7 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.5;
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-main { max-width: 860px; margin: 0 auto; padding: 28px 20px 40px; }
+main { max-width: 900px; margin: 0 auto; padding: 28px 20px 40px; }
 h1 { font-size: 24px; line-height: 1.25; margin: 0 12px 0 0; display: inline-block; overflow-wrap: anywhere; }
 h2 { font-size: 17px; margin: 28px 0 8px; }
 p { margin: 8px 0; overflow-wrap: anywhere; }
@@ -48,7 +48,7 @@ svg text.mark { fill: var(--paper); font-size: 10px; font-weight: 700; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th { text-align: left; color: var(--soft); font-weight: 600; font-size: 12px; }
 th, td { padding: 5px 14px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td:first-child, td:nth-child(2) { white-space: nowrap; } tr { break-inside: avoid; }
+td:nth-child(-n+4) { white-space: nowrap; } tr { break-inside: avoid; }
 section { break-inside: auto; } h2 { break-after: avoid; }
 .note, footer { color: var(--soft); font-size: 13px; } footer { margin-top: 32px; border-top: 1px solid var(--line); }
 """

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from modelrollout.analysis.evidence import RATES as ALTERNATIVES
 from modelrollout.analysis.evidence import Question
@@ -17,10 +20,12 @@ from modelrollout.analysis.planner import (
     certificate_seconds,
     rollback_requests,
 )
+from modelrollout.cli.failures import Refused
 from modelrollout.cli.forecast import FACTORS
 from modelrollout.cli.forecast_draw import draw
 from modelrollout.cli.planning import as_body, look
 from modelrollout.cli.view import DOCUMENT_VERSION
+from tests.strategies import specs
 from tests.unit.cli.forecasts import (
     ERRORS,
     GOLDEN,
@@ -36,6 +41,7 @@ from tests.unit.cli.forecasts import (
 )
 
 PAGE = Path(__file__).parents[3] / "docs" / "cli.md"
+SHARES = st.integers(0, 999_999).map(lambda millionths: millionths / 1e6)
 RATES = ("--rps", "50", "--error-rate", "0.5%")
 
 
@@ -249,6 +255,20 @@ def test_the_share_that_pods_can_make_is_the_one_that_is_planned_with():
     step = forecast.metrics[0].steps[0]
     assert (step.weight, step.effective_weight) == ("10", "25")
     assert step.sight.requests == pytest.approx(2 * 0.25 * 7200)
+
+
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(specs(), st.floats(0.001, 1e6), SHARES, SHARES, st.integers(40, 200))
+def test_every_spec_that_is_accepted_can_be_planned_and_drawn(specification, rps, errors, slow, width):
+    try:
+        forecast, warned = found(specification, Given(rps, errors, slow))
+    except Refused:
+        return
+    assert json.loads(json.dumps(as_body(forecast, warned)))["kind"] == "RolloutForecast"
+    lines = [line.plain for line in draw(forecast, warned, width)]
+    assert lines
+    for one in forecast.metrics:
+        assert all(step.sight is None or (step.sight.smallest_rate or 0) <= 1 for step in one.steps)
 
 
 def test_settings_name_runtimes_for_plan_as_for_render(run, tmp_path):
