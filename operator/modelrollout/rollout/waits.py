@@ -176,6 +176,7 @@ def _taken_back(book: Book, rejection: Rejection, serving: str) -> Wait:
     message = (
         f"Version {rejection.version} {verb} at {exactly(rejection.at)}{where}: {rejection.message.rstrip('.')}. Now {serving}."
         f" Revert the change (nothing restarts), apply a newer version, raise spec.rollout.attempt, or `kubectl modelrollout retry {name}`."
+        f" The whole record: `kubectl modelrollout report {name}`."
     )
     wake = [
         float(moment) for entry in book.status.revisions for moment in (entry.kept_until, entry.warm_until) if moment
