@@ -32,6 +32,8 @@ UNKNOWN_EFFECT = 2.0
 _WORN_OFF_SOON = math.log(100.0)
 """How far stable's evidence against a limit may rise above what is needed."""
 _MARGIN, _LATENCY_MARGIN, _NON_INFERIORITY = 1.0, 1.2, 2.0
+_ROOM = 1.5
+"""How far what is bad lies above what is allowed, at least: no candidate at `margin` would ever be certified to be below `margin`."""
 _USUAL_SLOW_SHARE = 0.05
 """Without a threshold, the bound is shown beyond which about so many of stable's requests lie."""
 
@@ -61,7 +63,7 @@ class Asked:
         margin = margin if compare.margin is None else compare.margin.number
         floor = IGNORE_BELOW if compare.ignore_below is None else compare.ignore_below.fraction
         written = compare.non_inferiority_margin
-        non_inferiority = _NON_INFERIORITY if written is None else written.number
+        non_inferiority = max(_NON_INFERIORITY, _ROOM * margin) if written is None else written.number
         return cls(Question(SLOWNESS if latency else RATES, margin, floor), limit, non_inferiority, floor)
 
 

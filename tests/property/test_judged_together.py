@@ -1,0 +1,168 @@
+"""Whatever analysis the API accepts, and whatever is counted: the judge says something sensible, and the same in any portions."""
+
+import math
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelrollout.analysis.panel import judge_all, required_lookback
+from modelrollout.analysis.step import StepContext, speaks
+from modelrollout.analysis.terms import Terms
+from modelrollout.analysis.window import ZERO, Answer, Counts, Window
+from modelrollout.api.analysis import Method, Metric, OnBreach, StepKind
+from modelrollout.api.status import MESSAGE_LIMIT, MetricStatus, Verdict
+from tests import strategies
+
+SINCE = 1_700_000_003.0
+FIRST = 1_700_000_010.0
+LEVELS = {Verdict.CONTINUE, Verdict.UNDERPOWERED}
+"""Between these two an estimate decides, which may remember what was said before."""
+
+requests = st.sampled_from([0, 1, 3, 40, 1000, 10**6, 10**9])
+shares = st.sampled_from([0.0, 0.0, 0.001, 0.01, 0.3, 1.0])
+counts = st.builds(lambda total, share: Counts(total, math.ceil(total * share)), requests, shares)
+numbers = st.one_of(st.none(), st.sampled_from([0.0, 0.5, 1.0, 1e12, -3.0, math.inf, math.nan]))
+slow = st.fixed_dictionaries(
+    {"latency": st.just({}), "compare": st.just({}), "name": st.just("slow")},
+    optional={"onBreach": st.sampled_from(["Rollback", "Pause", "Warn"]), "gate": st.booleans()},
+)
+kinds = st.lists(st.sampled_from(["Preview", "Live", "Bake"]), min_size=1, max_size=3, unique=True)
+panels = st.builds(
+    lambda found, more, when: [one | ({"when": when} if when else {}) for one in (*found, *more)],
+    strategies.metrics().map(lambda found: [one for one in found if one["name"] != "slow"]),
+    st.lists(slow, max_size=1),
+    st.one_of(st.none(), kinds),
+).map(lambda found: tuple(Metric.model_validate(one) for one in found))
+probabilities = st.sampled_from([1e-6, 0.01, 0.05, 0.5])
+
+
+def window(metric, index, candidate, stable, number):
+    """A window with an answer, as the metrics layer makes it for this metric."""
+    start = FIRST + 15.0 * index
+    if metric.query is not None:
+        return Window(start, start + 15, Answer.VALUES, candidate_value=number, stable_value=number)
+    if metric.latency is not None and metric.latency.threshold is None:
+        fewer = Counts(candidate.requests, candidate.bad // 3), Counts(stable.requests, stable.bad // 3)
+        bounds = (("0.1s", candidate, stable), ("0.5s", *fewer))[: 2 - index % 2]
+        totals = Counts(candidate.requests, 0), Counts(stable.requests, 0)
+        return Window(start, start + 15, Answer.COUNTS, *totals, bounds=bounds)
+    return Window(start, start + 15, Answer.COUNTS, candidate, stable)
+
+
+@st.composite
+def pasts(draw, metrics):
+    """Twenty windows at most of each metric, all on one grid."""
+    length = draw(st.integers(1, 20))
+    found = {}
+    for metric in metrics:
+        told = [
+            window(metric, index, draw(counts), draw(counts), draw(numbers))
+            if draw(st.integers(0, 5))
+            else Window(FIRST + 15.0 * index, FIRST + 15.0 * index + 15, Answer.NO_DATA, message="nothing")
+            for index in range(length)
+        ]
+        found[metric.name] = tuple(told)
+    return found
+
+
+def through_status(said):
+    """What comes back from the API server."""
+    return {one.name: MetricStatus.model_validate_json(one.model_dump_json(by_alias=True)) for one in said}
+
+
+def comparable(said):
+    """All that must not depend on portions."""
+    return [
+        one.model_copy(update={"message": None, "verdict": Verdict.CONTINUE}) if one.verdict in LEVELS else one
+        for one in said
+    ]
+
+
+def to_the_end(known, windows, context, terms):
+    """Judge until nothing is left to be said."""
+    said = judge_all(known, windows, context, terms)
+    while (new := judge_all(through_status(said), windows, context, terms)) != tuple(through_status(said).values()):
+        said = new
+    return said
+
+
+def sane(said, metric, windows, kind):
+    """What a verdict may look like."""
+    assert len(said.message or "") <= MESSAGE_LIMIT
+    assert len(said.state or "") <= 4096
+    assert (said.verdict is Verdict.RESTING) is not speaks(metric, kind)
+    assert (said.reason is not None) is (said.verdict is Verdict.FAIL)
+    counted = [one for one in windows if one.answered]
+    assert said.requests <= sum(one.candidate.requests for one in counted)
+    assert 0 <= said.errors <= said.requests
+    assert said.total_errors <= said.total_requests
+    for share in (said.evidence, said.certificate):
+        assert share is None or 0 <= int(share.removesuffix(" %")) <= 100
+    if said.verdict is Verdict.FAIL and metric.judged_by is Method.SEQUENTIAL and metric.breach is OnBreach.ROLLBACK:
+        assert said.reason == "StableBreachesToo" or said.total_errors >= metric.least_errors or not said.total_errors
+    if said.verdict is Verdict.PASS and metric.query is None:
+        assert said.requests >= metric.sample
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), panels, probabilities, probabilities, st.integers(1, 500), st.sampled_from(StepKind), st.booleans())
+def test_any_analysis_comes_to_the_same_sensible_verdicts_in_any_portions(
+    data, metrics, alpha, beta, planned, kind, certify
+):
+    terms = Terms(alpha, beta, planned, 15.0, metrics)
+    context = StepContext(kind, SINCE, FIRST + 1000, 15.0, certify=certify, left=data.draw(st.sampled_from([0.0, 3600])))
+    windows = data.draw(pasts(metrics))
+    whole = to_the_end({}, windows, context, terms)
+    length = max((len(found) for found in windows.values()), default=0)
+    known = {}
+    for end in [*sorted(data.draw(st.lists(st.integers(0, length), max_size=6))), length]:
+        kept = {}
+        for metric in metrics:
+            before = known.get(metric.name)
+            begin = SINCE if before is None or before.through is None else float(before.through)
+            begin -= required_lookback(metric)
+            kept[metric.name] = tuple(one for one in windows[metric.name][:end] if one.start >= begin)
+        known = through_status(to_the_end(known, kept, context, terms))
+    for portions, at_once in zip(comparable(known.values()), comparable(through_status(whole).values()), strict=True):
+        assert {name: value for name, value in portions if getattr(at_once, name) != value} == {}
+    for said, metric in zip(whole, metrics, strict=True):
+        sane(said, metric, windows[metric.name], kind)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), panels, st.lists(st.sampled_from(StepKind), min_size=2, max_size=4))
+def test_evidence_is_carried_over_steps_of_any_kinds_and_each_window_counts_once(data, metrics, kinds):
+    terms = Terms(0.01, 0.05, 240, 15.0, metrics)
+    windows = data.draw(pasts(metrics))
+    known, expected = {}, dict.fromkeys((metric.name for metric in metrics), 0)
+    failed = False
+    for number, kind in enumerate(kinds):
+        # Every step looks at all windows; those that begin before it are not its own.
+        since = FIRST + 15.0 * (number * 5)
+        context = StepContext(kind, since, since + 75, 15.0)
+        own = {
+            name: tuple(one for one in found if one.end <= since + 75) for name, found in windows.items()
+        }
+        said = judge_all(known, own, context, terms)
+        known = {
+            one.name: one.model_copy(update={"through": None, "requests": 0, "errors": 0, "stable_requests": 0})
+            for one in through_status(said).values()
+        }
+        failed = failed or any(one.verdict is Verdict.FAIL for one in said)
+        for metric in metrics:
+            if speaks(metric, kind) and not (metric.latency is not None and metric.latency.threshold is None):
+                expected[metric.name] += sum(
+                    one.candidate.requests for one in own[metric.name] if one.start >= since and one.answered
+                )
+    for metric in metrics:
+        if metric.judged_by is Method.SEQUENTIAL and not failed and known[metric.name].definition and expected[metric.name]:
+            if not (metric.latency is not None and metric.latency.threshold is None):
+                assert known[metric.name].total_requests == expected[metric.name]
+
+
+def test_a_window_without_any_request_says_nothing():
+    metric = Metric.model_validate({"name": "errors", "errorRate": {}, "compare": {}, "limit": "1%"})
+    silent = Window(FIRST, FIRST + 15, Answer.COUNTS, ZERO, ZERO)
+    context = StepContext(StepKind.LIVE, SINCE, FIRST + 100, 15.0, certify=True)
+    (said,) = judge_all({}, {"errors": (silent,)}, context, Terms(0.01, 0.05, 240, 15.0, (metric,)))
+    assert (said.verdict, said.evidence) == (Verdict.CONTINUE, "0 %")
