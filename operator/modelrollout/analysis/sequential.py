@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from modelrollout.api.analysis import Metric, OnBreach
+from modelrollout.api.analysis import Metric, OnBreach, StepKind
 from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import Timestamp
 from modelrollout.api.status import MetricStatus, Verdict
@@ -31,6 +31,8 @@ UNKNOWN_EFFECT = 2.0
 """The design effect where stable's history was not read."""
 _WORN_OFF_SOON = math.log(100.0)
 """How far stable's evidence against a limit may rise above what is needed."""
+_NEVER = 1e9
+"""Seconds (thirty years) beyond which no time is told: there may be no date for it."""
 _MARGIN, _LATENCY_MARGIN, _NON_INFERIORITY = 1.0, 1.2, 2.0
 _ROOM = 1.5
 """How far what is bad lies above what is allowed, at least: no candidate at `margin` would ever be certified to be below `margin`."""
@@ -99,11 +101,17 @@ class Trial:
         self.stable = Counts(in_step.stable_requests, in_step.stable_errors) if in_step else ZERO
         self.answered_at = float(in_step.answered_at) if in_step and in_step.answered_at else None
         self.total = Counts(carried.total_requests, carried.total_errors) if carried else ZERO
-        self.tests = (Battery.decode(carried.state) if carried is not None and carried.state else None) or Battery()
+        self.tests = self._recorded(carried) or Battery()
         self.bound = carried.effective_threshold if carried is not None else None
         self.newest: Window | None = None
         self.awaited: Window | None = None
         self.pending = list(self._pending(windows))
+
+    def _recorded(self, carried: MetricStatus | None) -> Battery | None:
+        """The tests as recorded; None where there are none, or none that can be gone on with (another release made them)."""
+        tests = Battery.decode(carried.state) if carried is not None and carried.state else None
+        worse = self.asked.worse
+        return tests if tests is not None and tests.fits(len(worse.alternatives) if worse else 0) else None
 
     @property
     def latched(self) -> bool:
@@ -178,10 +186,13 @@ class Trial:
                 evidence.after(question.increments(ours, theirs), planned=self.terms.planned, effect=self.effect)
                 for evidence, (ours, theirs) in zip(tests.worse, counts, strict=True)
             )
-        certificates = tuple(
-            self._certified(certificate, ours, theirs)
-            for certificate, (ours, theirs) in zip(tests.certificates, counts, strict=True)
-        )
+        certificates = tests.certificates
+        if self.context.kind is not StepKind.PREVIEW:
+            # What testers send says nothing of the traffic that promotion is about.
+            certificates = tuple(
+                self._certified(certificate, ours, theirs)
+                for certificate, (ours, theirs) in zip(certificates, counts, strict=True)
+            )
         self.tests = replace(tests, worse=worse, certificates=certificates)
 
     def _certified(self, certificate: Certificate, ours: Counts, theirs: Counts) -> Certificate:
@@ -204,6 +215,8 @@ class Trial:
 
         excused = self.stable_breaches_too
         stable = after(self.tests.stable_limit, window.stable).capped(self._needed + _WORN_OFF_SOON)
+        if self.context.kind is StepKind.BAKE:
+            stable, excused = fresh, False  # without traffic it would never be seen to have recovered
         candidate = fresh if excused else after(self.tests.limit, window.candidate)
         both = min(candidate.log_value, stable.log_value) >= self._needed
         self.tests = self.tests.with_limit(fresh if both else candidate, stable)
@@ -250,7 +263,7 @@ class Trial:
             return None
         growth = self._certified(Certificate.begin(), self.candidate, self.stable)
         steps = steps_until(self.tests.certificates[0], self.terms.certificate_needed, growth)
-        return None if steps is None else steps * spent
+        return None if steps is None or steps * spent > _NEVER else steps * spent
 
     def counted(self) -> dict[str, object]:
         """The fields of status that carry what was folded."""

@@ -43,6 +43,9 @@ def verdict(trial: Trial, failed: Failure | None) -> MetricStatus:
     base = MetricStatus(name=metric.name, limit=objective(metric))
     kept = base if before is None else before.model_copy(update={"limit": base.limit})
     if not speaks(metric, trial.context.kind):
+        if before is not None and before.definition != trial.definition:
+            # Evidence for another question must not be kept under this one's name.
+            kept = base.model_copy(update={"design_effect": before.design_effect})
         rests = {"verdict": Verdict.RESTING, "reason": None, "message": resting_because(metric, trial.context.kind)}
         return kept.model_copy(update=rests | {"definition": trial.definition})
     if trial.latched or (

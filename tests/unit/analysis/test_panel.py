@@ -258,3 +258,49 @@ def test_a_latency_at_other_load_says_so():
     slow = terms(metric("latency", errorRate=None, latency={"threshold": "1s"}))
     said = judged([window(0, requests=90, stable=(0, 900), effective_threshold="1s", **pods)], of=slow)
     assert "(load differs: 0.3 times stable's requests a pod)" in said.message
+
+
+def test_evidence_of_a_former_question_is_not_kept_while_the_metric_rests():
+    strict, mild = metric(limit="0.5%", compare=None, onBreach="Warn"), metric(limit="20%", when=["Bake"])
+    before = judged([window(index, bad=4) for index in range(60)], of=terms(strict))
+    resting = judged([], before, of=terms(mild))
+    assert (resting.verdict, resting.state) == (Verdict.RESTING, None)
+    later = judged([window(60)], resting, context=replace(BAKE, since=1905.0), of=terms(mild))
+    assert later.verdict is Verdict.CONTINUE
+    assert later.evidence == "0 %"
+
+
+def test_evidence_of_another_release_with_other_alternatives_starts_afresh():
+    before = judged([window(index) for index in range(6)])
+    tests = Battery.decode(before.state)
+    fewer = replace(tests, worse=tuple(replace(one, stakes=one.stakes[:3]) for one in tests.worse))
+    after = judged([window(6)], before.model_copy(update={"state": fewer.encode()}))
+    afresh = judged([window(6)], before.model_copy(update={"state": None}))
+    assert after.state == afresh.state
+
+
+def test_a_certificate_that_is_ages_away_gets_no_date():
+    of = terms(metric(compare={"margin": 1000, "nonInferiorityMargin": 2, "ignoreBelow": "0.0001%"}))
+    bad = judged([window(index, bad=10**9, requests=10**9, stable=(10**8, 10**9)) for index in range(40)], of=of)
+    begun = replace(LAST, since=1605.0)
+    good = judged([window(40 + index, requests=100, stable=(0, 1)) for index in range(5)], bad, context=begun, of=of)
+    assert good.decision_at is None
+    assert good.verdict is Verdict.UNDERPOWERED
+
+
+def test_what_stable_did_before_a_bake_does_not_excuse_the_candidate_in_it():
+    of = terms(metric(compare=None, limit="2%", gate=False))
+    both = judged([window(index, bad=8, stable=(140, 700)) for index in range(20)], of=of)
+    assert both.reason == "StableBreachesToo"
+    bake = replace(BAKE, since=1305.0)
+    alone = judged([window(20 + index, bad=8, stable=(0, 0)) for index in range(20)], both, context=bake, of=of)
+    assert (alone.verdict, alone.reason) == (Verdict.FAIL, "ErrorRateTooHigh")
+
+
+def test_what_testers_send_in_a_preview_certifies_nothing():
+    of = terms(metric(when=["Preview", "Live"]))
+    preview = replace(LIVE, kind=StepKind.PREVIEW)
+    seen = judged([window(index, requests=10_000, stable=(0, 10_000)) for index in range(20)], context=preview, of=of)
+    assert seen.certified is None
+    worse = judged([window(index, bad=40) for index in range(20)], context=preview, of=of)
+    assert worse.verdict is Verdict.FAIL, "that it is worse is to be seen there as well"
