@@ -28,6 +28,8 @@ from modelrollout.api.spec import (
 )
 
 HOUR = 3600.0
+FEWEST_WINDOWS = 60
+"""For which the evidence is prepared at least."""
 DEFAULT_STEPS: tuple[tuple[int, str], ...] = ((1, "1h"), (5, "3h"), (10, "4h"), (25, "16h"), (50, "24h"), (100, "0s"))
 
 
@@ -91,8 +93,13 @@ class Plan:
 
     @cached_property
     def planned_windows(self) -> int:
-        """Windows in all holds together, one at least: over so many the evidence spreads its stakes."""
-        return max(1, round(sum(step.hold for step in self.steps if step.weight) / self.interval))
+        """Windows that the rollout is expected to have: over so many the evidence spreads its stakes.
+
+        Those of all holds; a person who is to approve a step is expected to take an hour. Never less than a quarter of an hour's at the
+        usual interval: beyond the plan stakes halve again and again, and a step may last much longer than its hold.
+        """
+        expected = sum(max(step.hold, HOUR if step.approval else 0.0) for step in self.steps if step.weight)
+        return max(FEWEST_WINDOWS, round(expected / self.interval))
 
     @cached_property
     def last_live_step(self) -> PlanStep | None:

@@ -99,3 +99,13 @@ def test_a_step_that_waits_for_a_person_is_written_once_and_not_at_each_window()
     assert (made[-1].status.phase, made[-1].status.summary.reason) == (Phase.PAUSED, "NotEnoughEvidence")
     written = [decision for decision in made if decision.status.phase is Phase.PAUSED and not decision.checkpoint]
     assert len(written) <= 2
+
+
+def test_harm_that_begins_after_an_hour_of_waiting_for_approval_is_found_within_minutes():
+    plan = plan_of(ERRORS, steps=[{"weight": 50, "advance": "Approval"}])
+    quiet = [window(index, bad=index % 2, requests=375, stable=(index % 2, 375)) for index in range(240)]
+    bad = [window(240 + index, bad=8, requests=375, stable=(index % 2, 375)) for index in range(20)]
+    made = lived(under_way(plan), quiet + bad)
+    assert made[239].status.phase is Phase.PAUSED
+    taken = next(number for number, decision in enumerate(made) if decision.status.rejected)
+    assert 240 <= taken <= 246
