@@ -99,7 +99,9 @@ def _step(book: Book, passed: float) -> ModelDeploymentStatus:
     if step.applied_at is None:
         if status.traffic.applied_at is None or not candidate_holds(book, book.step):
             return status
-        applied_at = Timestamp(max(status.traffic.applied_at, step.started_at))
+        # After a clock that was set back: windows of the step before were counted there, and must not be again.
+        counted = (metric.answered_at for metric in status.metrics if metric.answered_at is not None)
+        applied_at = Timestamp(max(status.traffic.applied_at, step.started_at, *counted))
         step, passed = step.model_copy(update={"applied_at": applied_at}), 0.0
         book = Book(book.situation, status.model_copy(update={"step": step}))
     assert book.step is not None

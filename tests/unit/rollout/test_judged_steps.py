@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from modelrollout.analysis.window import Answer, Counts, Window
+from modelrollout.api.scalars import Timestamp
 from modelrollout.api.settings import Settings
 from modelrollout.api.spec import ModelDeploymentSpec
 from modelrollout.api.status import (
@@ -14,6 +15,7 @@ from modelrollout.api.status import (
     StepStatus,
     TrafficStatus,
 )
+from modelrollout.rollout.book import unseen
 from modelrollout.rollout.decide import decide
 from modelrollout.rollout.plan import resolve
 from modelrollout.rollout.situation import RevisionFacts, RouteFacts, Situation, Target
@@ -82,6 +84,24 @@ def lived(situation, windows, name="errors"):
         found.append(decision)
         situation = replace(situation, status=decision.status)
     return found
+
+
+def test_no_window_counts_twice_where_the_clock_is_set_back_between_two_steps():
+    plan = plan_of(ERRORS, steps=[{"weight": 25, "hold": "10m"}, {"weight": 50, "hold": "10m"}])
+    windows = [window(index) for index in range(20)]
+    first = lived(under_way(plan, weight=25), windows)[-1].status
+    assert first.metrics[0].total_requests == 800
+    second = under_way(plan, weight=50, index=2)
+    begun = BEGUN + 100.0
+    status = second.status.model_copy(
+        update={
+            "step": second.status.step.model_copy(update={"applied_at": None, "started_at": Timestamp(begun)}),
+            "traffic": second.status.traffic.model_copy(update={"applied_at": Timestamp(begun)}),
+            "metrics": unseen(first.metrics),
+        }
+    )
+    decision = decide(replace(second, now=begun + 5.0, status=status, windows={"errors": tuple(windows)}))
+    assert decision.status.metrics[0].total_requests == 800
 
 
 def test_a_pause_on_breach_is_written_once_and_not_at_each_window():
