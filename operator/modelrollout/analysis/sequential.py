@@ -94,6 +94,7 @@ class Trial:
         self.effect = effect_of(metric, known)
         self.comparing = compares(metric, context.kind)
         self.before = known
+        self.late = metric.delay.seconds if metric.delay is not None else 0.0
         self.through = _begin(known, context)
         carried = known if known is not None and known.definition == self.definition else None
         in_step = carried if carried is not None and self.through > context.since else None

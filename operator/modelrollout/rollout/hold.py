@@ -93,7 +93,7 @@ def _unanswered(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | Non
     return Wait(Phase.PROGRESSING, Reason.METRICS_UNAVAILABLE, message, wake, stalled=overdue)
 
 
-def _required(book: Book, plan_step: PlanStep) -> float:
+def required(book: Book, plan_step: PlanStep) -> float:
     """Covered seconds that the step needs: its hold, and as much as the latest data come late."""
     late = [
         metric.delay.seconds
@@ -107,9 +107,9 @@ def _left(book: Book, step: StepStatus, plan_step: PlanStep) -> float:
     """Seconds until the hold is over. Wall time since appliedAt is necessary, covered time is what counts."""
     if _certified_early(book, plan_step):
         return 0.0
-    required = _required(book, plan_step)
+    needed = required(book, plan_step)
     wall = book.now - (step.applied_at or book.now)
-    return max(0.0, required - step.covered.seconds, required - wall)
+    return max(0.0, needed - step.covered.seconds, needed - wall)
 
 
 def _certified_early(book: Book, plan_step: PlanStep) -> bool:
@@ -202,7 +202,7 @@ def _hold(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
     if (astray := traffic_astray(book)) is not None:
         message = f"At {weight}, but the candidate gets {astray} of requests; {next_text(book)} as planned. Look for callers that bypass the router."
         return Wait(Phase.PROGRESSING, Reason.TRAFFIC_MISMATCH, message, wake)
-    when = at(advance_at(step, _required(book, plan_step)) or book.now + left)
+    when = at(advance_at(step, required(book, plan_step)) or book.now + left)
     reason = (
         Reason.ANALYSIS_PASSING
         if _gates(book, plan_step)

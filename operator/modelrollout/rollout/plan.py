@@ -125,8 +125,10 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
     rollout, analysis = spec.rollout or Rollout(), spec.analysis or Analysis()
     written = spec.written()
     interval = max(_seconds(analysis.interval, settings.default_interval.seconds), settings.minimum_interval.seconds)
+    metrics = _metrics(analysis, preset_metrics)
+    late = max((_seconds(metric.delay, 0) for metric in metrics if metric.gates), default=0.0)
     return Plan(
-        steps=_steps(rollout),
+        steps=_steps(rollout, late),
         replicas=spec.autoscaling.min_replicas if spec.autoscaling else 1 if spec.replicas is None else spec.replicas,
         autoscaled=(spec.autoscaling.min_replicas, spec.autoscaling.max_replicas) if spec.autoscaling else None,
         load_deadline=_seconds(rollout.load_deadline, 900),
@@ -139,7 +141,7 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         paused=bool(rollout.paused),
         attempt=rollout.attempt or 0,
         judged=analysis.judged,
-        metrics=_metrics(analysis, preset_metrics),
+        metrics=metrics,
         provider=analysis.provider or "default",
         interval=interval,
         warm_up=_seconds(analysis.warm_up, 60),
@@ -160,23 +162,24 @@ def _metrics(analysis: Analysis, preset: tuple[Metric, ...]) -> tuple[Metric, ..
     return preset if analysis.metrics is None else tuple(analysis.metrics)
 
 
-def _steps(rollout: Rollout) -> tuple[PlanStep, ...]:
+def _steps(rollout: Rollout, late: float) -> tuple[PlanStep, ...]:
+    """`late`: by how many seconds a step outlasts its hold, since data come so late."""
     written = rollout.steps or [
         Step(weight=Weight(percent * 100), hold=Duration(hold)) for percent, hold in DEFAULT_STEPS
     ]
-    steps = [_step(step) for step in written]
+    steps = [_step(step, late) for step in written]
     if steps[-1].weight < FULL_WEIGHT:
-        steps.append(_step(Step(weight=Weight(FULL_WEIGHT))))
+        steps.append(_step(Step(weight=Weight(FULL_WEIGHT)), late))
     return tuple(_named(steps))
 
 
-def _step(step: Step) -> PlanStep:
+def _step(step: Step, late: float) -> PlanStep:
     hold = _seconds(step.hold, 0)
     return PlanStep(
         name=step.name or f"weight-{step.weight.percent.replace('.', '-')}",
         weight=step.weight,
         hold=hold,
-        max_duration=_seconds(step.max_duration, max(3 * hold, HOUR)),
+        max_duration=_seconds(step.max_duration, max(3 * (hold + late), HOUR)),
         approval=step.advance is Advance.APPROVAL,
     )
 

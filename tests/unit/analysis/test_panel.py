@@ -304,3 +304,19 @@ def test_what_testers_send_in_a_preview_certifies_nothing():
     assert seen.certified is None
     worse = judged([window(index, bad=40) for index in range(20)], context=preview, of=of)
     assert worse.verdict is Verdict.FAIL, "that it is worse is to be seen there as well"
+
+
+def test_a_metric_whose_data_come_late_is_summed_in_the_order_in_which_they_come_in():
+    of = terms(metric("errors"), metric("late", delay="1m"))
+    windows = {"errors": [window(index, bad=2) for index in range(12)], "late": [window(index, bad=2) for index in range(8)]}
+
+    def lived(*ends):
+        known = {}
+        for end in ends:
+            seen = {"errors": windows["errors"][:end], "late": windows["late"][: max(0, end - 4)]}
+            known = {one.name: one for one in judge_all(known, seen, LIVE, of)}
+        return {name: one.through for name, one in known.items()}, {name: one.verdict for name, one in known.items()}
+
+    live = lived(*range(1, 13))
+    assert Verdict.FAIL in live[1].values()
+    assert lived(12) == lived(5, 12) == live

@@ -129,3 +129,11 @@ def test_harm_that_begins_after_an_hour_of_waiting_for_approval_is_found_within_
     assert made[239].status.phase is Phase.PAUSED
     taken = next(number for number, decision in enumerate(made) if decision.status.rejected)
     assert 240 <= taken <= 246
+
+
+def test_a_step_has_time_for_data_that_come_late():
+    late = {"name": "fraud", "ratio": {"bad": {"series": "a_total"}, "total": {"series": "b_total"}}, "compare": {}}
+    plan = plan_of(ERRORS, late | {"delay": "2h"})
+    assert plan.steps[0].max_duration == 3 * (600 + 7200)
+    decision = decide(replace(under_way(plan), now=BEGUN + 20.0))
+    assert decision.status.step.advance_at == BEGUN + 600 + 7200
