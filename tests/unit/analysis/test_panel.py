@@ -320,3 +320,14 @@ def test_a_metric_whose_data_come_late_is_summed_in_the_order_in_which_they_come
     live = lived(*range(1, 13))
     assert Verdict.FAIL in live[1].values()
     assert lived(12) == lived(5, 12) == live
+
+
+def test_an_estimate_about_as_long_as_what_is_left_does_not_change_the_verdict_at_each_window():
+    known, said = None, []
+    for index in range(60):
+        estimate = known.decision_at - known.through if known is not None and known.decision_at else 3000.0
+        left = estimate * (1.2 if index % 2 else 0.8)
+        known = judged([window(index, requests=20, stable=(1, 350))], known, replace(LAST, left=left))
+        said.append(known.verdict)
+    assert said[-1] is not Verdict.PASS
+    assert sum(one is not other for one, other in zip(said, said[1:], strict=False)) <= 2
