@@ -158,7 +158,7 @@ class Trial:
         """Count what people are shown."""
         ours, theirs = window.candidate, window.stable
         if self._boundless:
-            if self.bound is None and window.bounds:
+            if self.bound is None and window.bounds and ours.requests + theirs.requests:
                 self.bound = min(window.bounds, key=lambda cell: _from_usual(cell[2] if cell[2].requests else cell[1]))[
                     0
                 ]
@@ -235,14 +235,20 @@ class Trial:
         if self.tests.worse:
             found.append(("compare", Weighted(self.tests.log_worse, weight, enough)))
         if self.tests.limit is not None:
-            found.append(("limit", Weighted(self.tests.limit.log_value, weight, enough)))
+            blamed = enough and not self._stable_breaches
+            found.append(("limit", Weighted(self.tests.limit.log_value, weight, blamed)))
         return tuple(found)
 
     @property
     def stable_breaches_too(self) -> bool:
         """Whether both versions are above the limit: then the candidate is not to blame, and its own test rests."""
-        limit, stable = self.tests.limit, self.tests.stable_limit
-        return limit is not None and stable is not None and not limit.windows and stable.log_value >= self._needed
+        return self.tests.limit is not None and not self.tests.limit.windows and self._stable_breaches
+
+    @property
+    def _stable_breaches(self) -> bool:
+        """Whether stable is above the limit: then the candidate's part in that does not count, not even beside other metrics'."""
+        stable = self.tests.stable_limit
+        return stable is not None and stable.log_value >= self._needed
 
     @property
     def share(self) -> float | None:

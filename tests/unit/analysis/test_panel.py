@@ -331,3 +331,21 @@ def test_an_estimate_about_as_long_as_what_is_left_does_not_change_the_verdict_a
         said.append(known.verdict)
     assert said[-1] is not Verdict.PASS
     assert sum(one is not other for one, other in zip(said, said[1:], strict=False)) <= 2
+
+
+def test_an_incident_that_hits_both_versions_in_two_metrics_takes_nobody_back():
+    of = terms(metric("errors", compare=None, limit="5%"), metric("timeouts", compare=None, limit="5%"))
+    incident = [window(index, bad=2, requests=20, stable=(70, 700)) for index in range(60)]
+    known, verdicts = {}, set()
+    for one in incident:
+        known = {said.name: said for said in judge_all(known, {"errors": [one], "timeouts": [one]}, LIVE, of)}
+        verdicts |= {(said.verdict, said.reason) for said in known.values()}
+    assert {reason for verdict, reason in verdicts if verdict is Verdict.FAIL} == {"StableBreachesToo"}
+
+
+def test_the_bound_that_is_shown_is_chosen_where_there_are_requests():
+    of = terms(metric("latency", errorRate=None, latency={}))
+    none = (("0.1s", Counts(0, 0), Counts(0, 0)), ("1s", Counts(0, 0), Counts(0, 0)))
+    some = (("0.1s", Counts(100, 90), Counts(900, 800)), ("1s", Counts(100, 5), Counts(900, 45)))
+    windows = [window(0, requests=0, stable=(0, 0), bounds=none), window(1, requests=100, stable=(0, 900), bounds=some)]
+    assert judged(windows, of=of).effective_threshold == "1s"
