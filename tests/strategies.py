@@ -443,6 +443,9 @@ FAULTS: dict[str, Fault] = {
     "a margin of the integer 0": _metric(errorRate={}, compare={"margin": 0}),
     "a candidate like stable that is bad": _metric(errorRate={}, compare={"nonInferiorityMargin": "1.0"}),
     "a candidate like stable that is bad, as an integer": _metric(errorRate={}, compare={"nonInferiorityMargin": 1}),
+    "four latencies without threshold": _put(
+        "analysis", "metrics", value=[{"name": f"m{index}", "latency": {}, "compare": {}} for index in range(4)]
+    ),
     "no error at all, judged by evidence": _metric(errorRate={}, limit="0.0%"),
     "more failures than checks": _metric(
         errorRate={}, limit="1%", method="Threshold", threshold={"failures": 4, "of": 3}

@@ -450,7 +450,18 @@ class Identify(Model):
     """What its value says. Default: Version."""
 
 
-class Analysis(Model):
+BOUNDLESS_LIMIT = 3
+"""Latencies without a threshold: each keeps evidence for every bound of its histogram, and status has to hold it."""
+_BOUNDLESS = "self.metrics.filter(m, has(m.latency) && !has(m.latency.threshold)).size()"
+_TOO_MANY_BOUNDLESS = f"at most {BOUNDLESS_LIMIT} latencies may leave out the threshold"
+
+
+class Analysis(
+    Model,
+    json_schema_extra=validations(
+        rule(f"!has(self.metrics) || {_BOUNDLESS} <= {BOUNDLESS_LIMIT}", _TOO_MANY_BOUNDLESS)
+    ),
+):
     """How a candidate is judged."""
 
     mode: Mode | None = None
@@ -486,6 +497,9 @@ class Analysis(Model):
     @model_validator(mode="after")
     def _unique(self) -> Self:
         unique((metric.name for metric in self.metrics or ()), "names of metrics")
+        latencies = (metric.latency for metric in self.metrics or ())
+        if sum(latency is not None and latency.threshold is None for latency in latencies) > BOUNDLESS_LIMIT:
+            raise ValueError(_TOO_MANY_BOUNDLESS)
         return self
 
     @property

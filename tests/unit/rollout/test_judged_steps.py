@@ -137,3 +137,16 @@ def test_a_step_has_time_for_data_that_come_late():
     assert plan.steps[0].max_duration == 3 * (600 + 7200)
     decision = decide(replace(under_way(plan), now=BEGUN + 20.0))
     assert decision.status.step.advance_at == BEGUN + 600 + 7200
+
+
+def test_time_counts_once_where_an_edit_has_metrics_gate_a_step_under_way():
+    windows = [window(index) for index in range(40)]
+    situation = under_way(plan_of(ERRORS | {"gate": False}))
+    for gates in (False, True, False, True):
+        situation = replace(situation, plan=plan_of(ERRORS | {"gate": gates}))
+        until = situation.now + 120.0
+        while situation.now < until:
+            situation = replace(situation, now=situation.now + 15.0, elapsed=15.0)
+            seen = tuple(one for one in windows if one.end + 5.0 <= situation.now)
+            situation = replace(situation, status=decide(replace(situation, windows={"errors": seen})).status)
+    assert 300.0 < situation.status.step.covered.seconds <= 480.0
