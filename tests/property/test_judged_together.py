@@ -11,6 +11,7 @@ from modelrollout.analysis.terms import Terms
 from modelrollout.analysis.window import ZERO, Answer, Counts, Window
 from modelrollout.api.analysis import Method, Metric, OnBreach, StepKind
 from modelrollout.api.status import MESSAGE_LIMIT, MetricStatus, Verdict
+from modelrollout.rollout.book import unseen
 from tests import strategies
 
 SINCE = 1_700_000_003.0
@@ -33,6 +34,12 @@ panels = st.builds(
     st.lists(slow, max_size=1),
     st.one_of(st.none(), kinds),
 ).map(lambda found: tuple(Metric.model_validate(one) for one in found))
+contexts = st.builds(
+    lambda kind, certify, left: StepContext(kind, SINCE, FIRST + 1000, 15.0, certify=certify, left=left),
+    st.sampled_from(StepKind),
+    st.booleans(),
+    st.sampled_from([0.0, 3600.0]),
+)
 probabilities = st.sampled_from([1e-6, 0.01, 0.05, 0.5])
 
 
@@ -110,7 +117,9 @@ def test_any_analysis_comes_to_the_same_sensible_verdicts_in_any_portions(
     data, metrics, alpha, beta, planned, kind, certify
 ):
     terms = Terms(alpha, beta, planned, 15.0, metrics)
-    context = StepContext(kind, SINCE, FIRST + 1000, 15.0, certify=certify, left=data.draw(st.sampled_from([0.0, 3600])))
+    context = StepContext(
+        kind, SINCE, FIRST + 1000, 15.0, certify=certify, left=data.draw(st.sampled_from([0.0, 3600]))
+    )
     windows = data.draw(pasts(metrics))
     whole = to_the_end({}, windows, context, terms)
     length = max((len(found) for found in windows.values()), default=0)
@@ -126,38 +135,40 @@ def test_any_analysis_comes_to_the_same_sensible_verdicts_in_any_portions(
     for portions, at_once in zip(comparable(known.values()), comparable(through_status(whole).values()), strict=True):
         assert {name: value for name, value in portions if getattr(at_once, name) != value} == {}
     for said, metric in zip(whole, metrics, strict=True):
-        sane(said, metric, windows[metric.name], kind)
+        sane(said, metric, windows[metric.name], context.kind)
+
+
+rates = st.lists(st.one_of(st.none(), st.tuples(counts, counts)), min_size=20, max_size=20)
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.data(), panels, st.lists(st.sampled_from(StepKind), min_size=2, max_size=4))
-def test_evidence_is_carried_over_steps_of_any_kinds_and_each_window_counts_once(data, metrics, kinds):
-    terms = Terms(0.01, 0.05, 240, 15.0, metrics)
-    windows = data.draw(pasts(metrics))
-    known, expected = {}, dict.fromkeys((metric.name for metric in metrics), 0)
-    failed = False
+@given(rates, st.lists(st.sampled_from(StepKind), min_size=4, max_size=4))
+def test_over_steps_of_any_kinds_each_window_that_a_metric_speaks_in_counts_once(outcomes, kinds):
+    metric = Metric.model_validate(
+        {
+            "name": "errors",
+            "errorRate": {},
+            "compare": {},
+            "limit": "99%",
+            "onBreach": "Warn",
+            "when": ["Preview", "Live"],
+        }
+    )
+    terms = Terms(0.01, 0.05, 240, 15.0, (metric,))
+    windows = [
+        Window(FIRST + 15.0 * index, FIRST + 15.0 * index + 15, Answer.COUNTS, *outcome)
+        for index, outcome in enumerate(outcomes)
+        if outcome is not None
+    ]
+    known, expected = {}, 0
     for number, kind in enumerate(kinds):
-        # Every step looks at all windows; those that begin before it are not its own.
-        since = FIRST + 15.0 * (number * 5)
-        context = StepContext(kind, since, since + 75, 15.0)
-        own = {
-            name: tuple(one for one in found if one.end <= since + 75) for name, found in windows.items()
-        }
-        said = judge_all(known, own, context, terms)
-        known = {
-            one.name: one.model_copy(update={"through": None, "requests": 0, "errors": 0, "stable_requests": 0})
-            for one in through_status(said).values()
-        }
-        failed = failed or any(one.verdict is Verdict.FAIL for one in said)
-        for metric in metrics:
-            if speaks(metric, kind) and not (metric.latency is not None and metric.latency.threshold is None):
-                expected[metric.name] += sum(
-                    one.candidate.requests for one in own[metric.name] if one.start >= since and one.answered
-                )
-    for metric in metrics:
-        if metric.judged_by is Method.SEQUENTIAL and not failed and known[metric.name].definition and expected[metric.name]:
-            if not (metric.latency is not None and metric.latency.threshold is None):
-                assert known[metric.name].total_requests == expected[metric.name]
+        since = FIRST + 75.0 * number
+        seen = tuple(one for one in windows if one.end <= since + 75)
+        known = through_status(judge_all(known, {"errors": seen}, StepContext(kind, since, since + 75, 15.0), terms))
+        if speaks(metric, kind):
+            expected += sum(one.candidate.requests for one in seen if one.start >= since)
+        known = {one.name: one for one in unseen(tuple(known.values()))}
+    assert known["errors"].total_requests == expected
 
 
 def test_a_window_without_any_request_says_nothing():

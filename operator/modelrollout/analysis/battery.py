@@ -48,6 +48,11 @@ class Battery:
         return counts <= {alternatives} and halves <= {len(BETTER)} and limits <= {len(RATES)}
 
     @property
+    def begun(self) -> bool:
+        """Whether there is anything to record. Where the comparison rests from the start there is a limit alone."""
+        return bool(self.bounds) or self.limit is not None
+
+    @property
     def log_worse(self) -> float:
         """Ln of the evidence that the candidate is worse than stable; that of 1 before any window."""
         return log_mean([evidence.log_value for evidence in self.worse]) if self.worse else 0.0
@@ -77,8 +82,8 @@ class Battery:
             parts = decode(body)
         except ValueError:
             return None
-        bounds = tuple(names.split(_BETWEEN))
         certificates = tuple(part for part in parts if isinstance(part, Certificate))
+        bounds = tuple(names.split(_BETWEEN)) if certificates else ()
         tests = [part for part in parts if isinstance(part, Evidence)]
         worse = tuple(tests[: len(bounds)]) if parts and isinstance(parts[0], Evidence) else ()
         limits = tests[len(worse) :]

@@ -282,7 +282,7 @@ class Trial:
             "stable_errors": self.stable.bad,
             "total_requests": self.total.requests,
             "total_errors": self.total.bad,
-            "state": self.tests.encode() if self.tests.bounds else None,
+            "state": self.tests.encode() if self.tests.begun else None,
             "through": Timestamp(self.through),
             "answered_at": None if self.answered_at is None else Timestamp(self.answered_at),
             "effective_threshold": self.bound,

@@ -73,7 +73,9 @@ def _breached(book: Book, _step: StepStatus, plan_step: PlanStep) -> Wait | None
     # Without the figures, which are news at each window: they stand in the metric's own message.
     if failed.reason == Reason.STABLE_BREACHES_TOO:
         why = f"both versions are above the limit of {failed.limit}. It goes on when stable is below it again."
-        return Wait(Phase.PAUSED, Reason.STABLE_BREACHES_TOO, f"Paused at {percent(plan_step.weight)}: {failed.name}: {why}")
+        return Wait(
+            Phase.PAUSED, Reason.STABLE_BREACHES_TOO, f"Paused at {percent(plan_step.weight)}: {failed.name}: {why}"
+        )
     cause = EXPLANATIONS[Reason(failed.reason or Reason.METRIC_WORSE)].cause
     why = f"{cause[0].lower()}{cause[1:]} Abort it, or set the metric's onBreach to Warn to go on."
     return Wait(Phase.PAUSED, Reason.METRIC_BREACHED, f"Paused at {percent(plan_step.weight)}: {failed.name}: {why}")

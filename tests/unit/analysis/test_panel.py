@@ -1,5 +1,6 @@
 """Metrics judged by evidence, on windows written by hand."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -308,7 +309,10 @@ def test_what_testers_send_in_a_preview_certifies_nothing():
 
 def test_a_metric_whose_data_come_late_is_summed_in_the_order_in_which_they_come_in():
     of = terms(metric("errors"), metric("late", delay="1m"))
-    windows = {"errors": [window(index, bad=2) for index in range(12)], "late": [window(index, bad=2) for index in range(8)]}
+    windows = {
+        "errors": [window(index, bad=2) for index in range(12)],
+        "late": [window(index, bad=2) for index in range(8)],
+    }
 
     def lived(*ends):
         known = {}
@@ -330,7 +334,7 @@ def test_an_estimate_about_as_long_as_what_is_left_does_not_change_the_verdict_a
         known = judged([window(index, requests=20, stable=(1, 350))], known, replace(LAST, left=left))
         said.append(known.verdict)
     assert said[-1] is not Verdict.PASS
-    assert sum(one is not other for one, other in zip(said, said[1:], strict=False)) <= 2
+    assert sum(one is not other for one, other in itertools.pairwise(said)) <= 2
 
 
 def test_an_incident_that_hits_both_versions_in_two_metrics_takes_nobody_back():
@@ -349,3 +353,16 @@ def test_the_bound_that_is_shown_is_chosen_where_there_are_requests():
     some = (("0.1s", Counts(100, 90), Counts(900, 800)), ("1s", Counts(100, 5), Counts(900, 45)))
     windows = [window(0, requests=0, stable=(0, 0), bounds=none), window(1, requests=100, stable=(0, 900), bounds=some)]
     assert judged(windows, of=of).effective_threshold == "1s"
+
+
+def test_a_limit_gathers_evidence_where_the_comparison_rests_from_the_start():
+    of = terms(metric(limit="2%"))
+    known = None
+    for index in range(40):
+        known = through_the_api_server(judged([window(index, bad=2, stable=(0, 0))], known, context=BAKE, of=of))
+        if known.verdict is Verdict.FAIL:
+            break
+    assert (known.verdict, known.reason) == (Verdict.FAIL, "ErrorRateTooHigh")
+    assert known == through_the_api_server(
+        judged([window(index, bad=2, stable=(0, 0)) for index in range(40)], context=BAKE, of=of)
+    )

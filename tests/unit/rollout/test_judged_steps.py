@@ -77,9 +77,7 @@ def lived(situation, windows, name="errors"):
     """The decisions, one a window, each on the status that the one before has made."""
     found = []
     for number, one in enumerate(windows):
-        situation = replace(
-            situation, now=one.end + 5.0, elapsed=15.0, windows={name: tuple(windows[: number + 1])}
-        )
+        situation = replace(situation, now=one.end + 5.0, elapsed=15.0, windows={name: tuple(windows[: number + 1])})
         decision = decide(situation)
         found.append(decision)
         situation = replace(situation, status=decision.status)
@@ -107,7 +105,9 @@ def test_no_window_counts_twice_where_the_clock_is_set_back_between_two_steps():
 def test_a_pause_on_breach_is_written_once_and_not_at_each_window():
     made = lived(under_way(plan_of(ERRORS | {"onBreach": "Pause"})), [window(index, bad=8) for index in range(20)])
     assert (made[-1].status.phase, made[-1].status.summary.reason) == (Phase.PAUSED, "MetricBreached")
-    assert made[-1].status.message.startswith("Paused at 50 %: errors: the candidate's error rate is worse than stable's")
+    assert made[-1].status.message.startswith(
+        "Paused at 50 %: errors: the candidate's error rate is worse than stable's"
+    )
     paused = [decision for decision in made if decision.status.phase is Phase.PAUSED]
     assert len(paused) > 10
     assert all(decision.checkpoint for decision in paused[1:])
