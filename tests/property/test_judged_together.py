@@ -116,14 +116,9 @@ def sane(said, metric, windows, kind):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.data(), panels, probabilities, probabilities, st.integers(1, 500), st.sampled_from(StepKind), st.booleans())
-def test_any_analysis_comes_to_the_same_sensible_verdicts_in_any_portions(
-    data, metrics, alpha, beta, planned, kind, certify
-):
-    terms = Terms(alpha, beta, planned, 15.0, metrics)
-    context = StepContext(
-        kind, SINCE, FIRST + 1000, 15.0, certify=certify, left=data.draw(st.sampled_from([0.0, 3600]))
-    )
+@given(st.data(), panels, probabilities, probabilities, contexts)
+def test_any_analysis_comes_to_the_same_sensible_verdicts_in_any_portions(data, metrics, alpha, beta, context):
+    terms = Terms(alpha, beta, data.draw(st.integers(1, 500)), 15.0, metrics)
     windows = data.draw(pasts(metrics))
     whole = to_the_end({}, windows, context, terms)
     length = max((len(found) for found in windows.values()), default=0)

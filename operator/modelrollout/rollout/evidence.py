@@ -176,8 +176,8 @@ def _covered(book: Book, step: StepStatus, passed: float) -> StepStatus:
     if not names:
         lived = passed if book.situation.elapsed is not None and book.route_as_intended else 0.0
         # Should an edit have metrics gate the step again, windows of this time must not be counted beside it.
-        through = Timestamp(max(step.covered_through, book.now)) if step.covered_through is not None else None
-        return step.model_copy(update={"covered": Span.of(step.covered.seconds + lived), "covered_through": through})
+        settled = Timestamp(max(step.covered_through, book.now)) if step.covered_through is not None else None
+        return step.model_copy(update={"covered": Span.of(step.covered.seconds + lived), "covered_through": settled})
     begun = book.now if step.covered.seconds else step.applied_at
     start = float(step.covered_through or begun)
     windows: dict[str, tuple[Window, ...]] = {name: book.situation.windows.get(name, ()) for name in names}
