@@ -63,6 +63,21 @@ def factors() -> st.SearchStrategy[int | str]:
     return st.integers(0, 99_999) | st.integers(0, 99_999).map(lambda found: f"{Decimal(found) / 100:f}")
 
 
+def margins() -> st.SearchStrategy[int | str]:
+    """Such as "1.25", and 2 without quotes; above 0."""
+    return st.integers(1, 99_999) | st.integers(1, 99_999).map(lambda found: f"{Decimal(found) / 100:f}")
+
+
+def margins_above_one() -> st.SearchStrategy[int | str]:
+    """Such as "1.25", and 2 without quotes; above 1."""
+    return st.integers(2, 99_999) | st.integers(101, 99_999).map(lambda found: f"{Decimal(found) / 100:f}")
+
+
+def limits() -> st.SearchStrategy[str]:
+    """Rates above 0."""
+    return st.integers(1, 1_000_000).map(lambda points: f"{Decimal(points) / 10_000:f}%")
+
+
 def numbers() -> st.SearchStrategy[int | str]:
     """Such as "-0.5", and -3 without quotes."""
     return st.integers(-99_999, 99_999) | st.integers(-99_999, 99_999).map(lambda found: f"{Decimal(found) / 1000:f}")
@@ -140,8 +155,8 @@ def _kinds_of_rate() -> st.SearchStrategy[Spec]:
 
 
 def _questions_of_rate() -> st.SearchStrategy[Spec]:
-    by_checks = st.builds(lambda margin, rest: {"margin": margin, **rest}, factors(), some(ignoreBelow=rates()))
-    by_evidence = some(margin=factors(), ignoreBelow=rates(), nonInferiorityMargin=factors())
+    by_checks = st.builds(lambda margin, rest: {"margin": margin, **rest}, margins(), some(ignoreBelow=rates()))
+    by_evidence = some(margin=margins(), ignoreBelow=rates(), nonInferiorityMargin=margins_above_one())
     return st.one_of(
         st.builds(
             lambda asked, more: {"method": "Threshold", **asked, **more},
@@ -150,7 +165,7 @@ def _questions_of_rate() -> st.SearchStrategy[Spec]:
         ),
         st.builds(
             lambda asked, more: {**asked, **more},
-            _either(limit=rates(), compare=by_evidence),
+            _either(limit=limits(), compare=by_evidence),
             some(
                 method=st.just("Sequential"),
                 minimumErrors=st.integers(0, 100),
@@ -424,6 +439,14 @@ FAULTS: dict[str, Fault] = {
     "a limit above 100 %": _metric(errorRate={}, limit="101%"),
     "a margin that is a float": _metric(errorRate={}, compare={"margin": 1.5}),
     "a negative margin": _metric(errorRate={}, compare={"margin": -1}),
+    "a margin of nothing": _metric(errorRate={}, compare={"margin": "0.00"}),
+    "a margin of the integer 0": _metric(errorRate={}, compare={"margin": 0}),
+    "a candidate like stable that is bad": _metric(errorRate={}, compare={"nonInferiorityMargin": "1.0"}),
+    "a candidate like stable that is bad, as an integer": _metric(errorRate={}, compare={"nonInferiorityMargin": 1}),
+    "four latencies without threshold": _put(
+        "analysis", "metrics", value=[{"name": f"m{index}", "latency": {}, "compare": {}} for index in range(4)]
+    ),
+    "no error at all, judged by evidence": _metric(errorRate={}, limit="0.0%"),
     "more failures than checks": _metric(
         errorRate={}, limit="1%", method="Threshold", threshold={"failures": 4, "of": 3}
     ),

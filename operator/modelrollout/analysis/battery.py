@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
 
-from .certificate import Certificate
-from .evidence import Evidence
+from .certificate import BETTER, Certificate
+from .evidence import RATES, Evidence
 from .logspace import NOTHING, log_mean
 from .state import Part, decode, encode
 
@@ -39,6 +39,18 @@ class Battery:
         """Nothing known yet; `alternatives` is 0 for a metric that is not compared."""
         worse = tuple(Evidence.begin(alternatives) for _ in bounds) if alternatives else ()
         return cls(tuple(bounds), worse, tuple(Certificate.begin() for _ in bounds))
+
+    def fits(self, alternatives: int) -> bool:
+        """Whether the tests are of so many alternatives (0: not compared), and so can be gone on with."""
+        counts = {len(evidence.stakes) for evidence in self.worse}
+        halves = {len(half) for certificate in self.certificates for half in (certificate.ratio, certificate.absolute)}
+        limits = {len(evidence.stakes) for evidence in (self.limit, self.stable_limit) if evidence is not None}
+        return counts <= {alternatives} and halves <= {len(BETTER)} and limits <= {len(RATES)}
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to record. Where the comparison rests from the start there is a limit alone."""
+        return bool(self.bounds) or self.limit is not None
 
     @property
     def log_worse(self) -> float:
@@ -70,8 +82,8 @@ class Battery:
             parts = decode(body)
         except ValueError:
             return None
-        bounds = tuple(names.split(_BETWEEN))
         certificates = tuple(part for part in parts if isinstance(part, Certificate))
+        bounds = tuple(names.split(_BETWEEN)) if certificates else ()
         tests = [part for part in parts if isinstance(part, Evidence)]
         worse = tuple(tests[: len(bounds)]) if parts and isinstance(parts[0], Evidence) else ()
         limits = tests[len(worse) :]

@@ -1,7 +1,7 @@
 """All metrics of one rollout, judged together: the one way in.
 
-Tests that roll back share one error probability, so their evidence is summed after each window of any of them, in the order of
-time, and folding stops where the sum says Fail: whoever folds a backlog after an outage sees the same Fail that was to be seen
+Tests that roll back share one error probability, so their evidence is summed after each window of any of them, in the order in
+which they come in (a metric with a `delay` that much later), and folding stops where the sum says Fail: whoever folds a backlog after an outage sees the same Fail that was to be seen
 live. Metrics judged by thresholds stand for themselves. Everything is a pure function of recorded facts, so a process that was
 killed comes to the same verdicts as one that was not.
 """
@@ -67,7 +67,7 @@ def _fold(trials: Sequence[Trial], terms: Terms) -> dict[str, Failure]:
     if any(trial.latched for trial in trials):
         return {}
     pending = sorted(
-        ((window.end, number, window) for number, trial in enumerate(trials) for window in trial.pending),
+        ((window.end + trial.late, number, window) for number, trial in enumerate(trials) for window in trial.pending),
         key=itemgetter(0, 1),
     )
     for _, at_once in groupby(pending, key=itemgetter(0)):

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from modelrollout.api.analysis import Metric, OnBreach
+from modelrollout.api.analysis import Metric, OnBreach, StepKind
 from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import Timestamp
 from modelrollout.api.status import MetricStatus, Verdict
@@ -31,7 +31,11 @@ UNKNOWN_EFFECT = 2.0
 """The design effect where stable's history was not read."""
 _WORN_OFF_SOON = math.log(100.0)
 """How far stable's evidence against a limit may rise above what is needed."""
+_NEVER = 1e9
+"""Seconds (thirty years) beyond which no time is told: there may be no date for it."""
 _MARGIN, _LATENCY_MARGIN, _NON_INFERIORITY = 1.0, 1.2, 2.0
+_ROOM = 1.5
+"""How far what is bad lies above what is allowed, at least: no candidate at `margin` would ever be certified to be below `margin`."""
 _USUAL_SLOW_SHARE = 0.05
 """Without a threshold, the bound is shown beyond which about so many of stable's requests lie."""
 
@@ -61,7 +65,7 @@ class Asked:
         margin = margin if compare.margin is None else compare.margin.number
         floor = IGNORE_BELOW if compare.ignore_below is None else compare.ignore_below.fraction
         written = compare.non_inferiority_margin
-        non_inferiority = _NON_INFERIORITY if written is None else written.number
+        non_inferiority = max(_NON_INFERIORITY, _ROOM * margin) if written is None else written.number
         return cls(Question(SLOWNESS if latency else RATES, margin, floor), limit, non_inferiority, floor)
 
 
@@ -90,6 +94,7 @@ class Trial:
         self.effect = effect_of(metric, known)
         self.comparing = compares(metric, context.kind)
         self.before = known
+        self.late = metric.delay.seconds if metric.delay is not None else 0.0
         self.through = _begin(known, context)
         carried = known if known is not None and known.definition == self.definition else None
         in_step = carried if carried is not None and self.through > context.since else None
@@ -97,11 +102,17 @@ class Trial:
         self.stable = Counts(in_step.stable_requests, in_step.stable_errors) if in_step else ZERO
         self.answered_at = float(in_step.answered_at) if in_step and in_step.answered_at else None
         self.total = Counts(carried.total_requests, carried.total_errors) if carried else ZERO
-        self.tests = (Battery.decode(carried.state) if carried is not None and carried.state else None) or Battery()
+        self.tests = self._recorded(carried) or Battery()
         self.bound = carried.effective_threshold if carried is not None else None
         self.newest: Window | None = None
         self.awaited: Window | None = None
         self.pending = list(self._pending(windows))
+
+    def _recorded(self, carried: MetricStatus | None) -> Battery | None:
+        """The tests as recorded; None where there are none, or none that can be gone on with (another release made them)."""
+        tests = Battery.decode(carried.state) if carried is not None and carried.state else None
+        worse = self.asked.worse
+        return tests if tests is not None and tests.fits(len(worse.alternatives) if worse else 0) else None
 
     @property
     def latched(self) -> bool:
@@ -147,7 +158,7 @@ class Trial:
         """Count what people are shown."""
         ours, theirs = window.candidate, window.stable
         if self._boundless:
-            if self.bound is None and window.bounds:
+            if self.bound is None and window.bounds and ours.requests + theirs.requests:
                 self.bound = min(window.bounds, key=lambda cell: _from_usual(cell[2] if cell[2].requests else cell[1]))[
                     0
                 ]
@@ -176,10 +187,13 @@ class Trial:
                 evidence.after(question.increments(ours, theirs), planned=self.terms.planned, effect=self.effect)
                 for evidence, (ours, theirs) in zip(tests.worse, counts, strict=True)
             )
-        certificates = tuple(
-            self._certified(certificate, ours, theirs)
-            for certificate, (ours, theirs) in zip(tests.certificates, counts, strict=True)
-        )
+        certificates = tests.certificates
+        if self.context.kind is not StepKind.PREVIEW:
+            # What testers send says nothing of the traffic that promotion is about.
+            certificates = tuple(
+                self._certified(certificate, ours, theirs)
+                for certificate, (ours, theirs) in zip(certificates, counts, strict=True)
+            )
         self.tests = replace(tests, worse=worse, certificates=certificates)
 
     def _certified(self, certificate: Certificate, ours: Counts, theirs: Counts) -> Certificate:
@@ -202,6 +216,8 @@ class Trial:
 
         excused = self.stable_breaches_too
         stable = after(self.tests.stable_limit, window.stable).capped(self._needed + _WORN_OFF_SOON)
+        if self.context.kind is StepKind.BAKE:
+            stable, excused = fresh, False  # without traffic it would never be seen to have recovered
         candidate = fresh if excused else after(self.tests.limit, window.candidate)
         both = min(candidate.log_value, stable.log_value) >= self._needed
         self.tests = self.tests.with_limit(fresh if both else candidate, stable)
@@ -219,14 +235,20 @@ class Trial:
         if self.tests.worse:
             found.append(("compare", Weighted(self.tests.log_worse, weight, enough)))
         if self.tests.limit is not None:
-            found.append(("limit", Weighted(self.tests.limit.log_value, weight, enough)))
+            blamed = enough and not self._stable_breaches
+            found.append(("limit", Weighted(self.tests.limit.log_value, weight, blamed)))
         return tuple(found)
 
     @property
     def stable_breaches_too(self) -> bool:
         """Whether both versions are above the limit: then the candidate is not to blame, and its own test rests."""
-        limit, stable = self.tests.limit, self.tests.stable_limit
-        return limit is not None and stable is not None and not limit.windows and stable.log_value >= self._needed
+        return self.tests.limit is not None and not self.tests.limit.windows and self._stable_breaches
+
+    @property
+    def _stable_breaches(self) -> bool:
+        """Whether stable is above the limit: then the candidate's part in that does not count, not even beside other metrics'."""
+        stable = self.tests.stable_limit
+        return stable is not None and stable.log_value >= self._needed
 
     @property
     def share(self) -> float | None:
@@ -248,7 +270,7 @@ class Trial:
             return None
         growth = self._certified(Certificate.begin(), self.candidate, self.stable)
         steps = steps_until(self.tests.certificates[0], self.terms.certificate_needed, growth)
-        return None if steps is None else steps * spent
+        return None if steps is None or steps * spent > _NEVER else steps * spent
 
     def counted(self) -> dict[str, object]:
         """The fields of status that carry what was folded."""
@@ -260,7 +282,7 @@ class Trial:
             "stable_errors": self.stable.bad,
             "total_requests": self.total.requests,
             "total_errors": self.total.bad,
-            "state": self.tests.encode() if self.tests.bounds else None,
+            "state": self.tests.encode() if self.tests.begun else None,
             "through": Timestamp(self.through),
             "answered_at": None if self.answered_at is None else Timestamp(self.answered_at),
             "effective_threshold": self.bound,

@@ -33,6 +33,8 @@ class Failure:
 
 _LOAD_DIFFERS = 1.5
 """Requests per pod, one version against the other, beyond which a latency may differ for that alone."""
+_MUCH = 1.5
+"""By how many times the estimated time must differ from what is left before Underpowered is said, or taken back."""
 _SURE_ENOUGH = 50
 """Requests of each version in a window that say something about its pods' load."""
 
@@ -43,6 +45,9 @@ def verdict(trial: Trial, failed: Failure | None) -> MetricStatus:
     base = MetricStatus(name=metric.name, limit=objective(metric))
     kept = base if before is None else before.model_copy(update={"limit": base.limit})
     if not speaks(metric, trial.context.kind):
+        if before is not None and before.definition != trial.definition:
+            # Evidence for another question must not be kept under this one's name.
+            kept = base.model_copy(update={"design_effect": before.design_effect})
         rests = {"verdict": Verdict.RESTING, "reason": None, "message": resting_because(metric, trial.context.kind)}
         return kept.model_copy(update=rests | {"definition": trial.definition})
     if trial.latched or (
@@ -131,7 +136,7 @@ def _lacking(trial: Trial, figures: str) -> tuple[Verdict, str] | None:
 def _uncertified(trial: Trial, figures: str) -> tuple[Verdict, str]:
     bad = f"{trial.asked.margin:g} times as bad" if trial.asked.margin is not None else f"at {trial.metric.limit}"
     seconds = trial.seconds_to_certificate()
-    if seconds is not None and seconds <= trial.context.left:
+    if seconds is not None and seconds <= trial.context.left * _doubt(trial):
         when = Timestamp(trial.through + seconds).clock[:5]
         return Verdict.CONTINUE, f"{figures}: that it is not {bad} is expected to be certain about {when}Z"
     unknown = trial.tests.bounds not in ((), ONLY)
@@ -139,6 +144,12 @@ def _uncertified(trial: Trial, figures: str) -> tuple[Verdict, str]:
         return Verdict.CONTINUE, f"{figures}: not yet certain that it is not {bad}"
     why = "is not to be had in this step at this traffic"
     return Verdict.UNDERPOWERED, f"{figures}: certainty that it is not {bad} {why}"
+
+
+def _doubt(trial: Trial) -> float:
+    """An estimate that is about as long as what is left must not have the verdict change, and be written, at each window."""
+    before = trial.before
+    return 1.0 / _MUCH if before is not None and before.verdict is Verdict.UNDERPOWERED else _MUCH
 
 
 def _figures(trial: Trial) -> str:

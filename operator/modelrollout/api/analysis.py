@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from .base import Enum, Flag, Model, Whole, rule, unique, validations
-from .scalars import Duration, Factor, LatencyBound, Number, Rate
+from .scalars import AboveOne, Duration, Factor, LatencyBound, Margin, Number, Rate
 
 Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,30}[a-z0-9])?$", max_length=32)]
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=64)]
@@ -154,12 +154,12 @@ class Ratio(
 class Compare(Model):
     """The question against stable."""
 
-    margin: Factor | None = None
+    margin: Margin | None = None
     """Rates: at most this many times stable's rate. Default with method Sequential: 1, or 1.2 for latency."""
     ignore_below: Rate | None = None
     """Rates: a candidate below this rate is never said to be worse. Default 0.1%."""
-    non_inferiority_margin: Factor | None = None
-    """Rates: promotion asks for a certificate that the candidate is less than this many times as bad as stable. Default 2."""
+    non_inferiority_margin: AboveOne | None = None
+    """Rates: promotion asks for a certificate that the candidate is less than this many times as bad as stable. Default 2, or 1.5 times `margin` if that is more."""
     max_drop: Number | None = None
     """Query: the candidate's number may lie at most this far below stable's."""
     max_rise: Number | None = None
@@ -232,12 +232,21 @@ class Overdispersion(Factor):
         return None if self == "Auto" else float(self)
 
 
+_NO_LIMIT_OF_ZERO = (
+    'limit must be above 0% with method Sequential, such as "0.01%"; to allow no bad event at all use method Threshold'
+)
+
+
 class Metric(
     Model,
     json_schema_extra=validations(
         rule(_ONE_KIND, "name exactly one of errorRate, latency, ratio, query"),
         rule("!has(self.limit) || !has(self.query)", "limit is for rates; a query takes range"),
         rule("!has(self.range) || has(self.query)", "range is for a query; rates take limit"),
+        rule(
+            "!has(self.limit) || (has(self.method) && self.method == 'Threshold') || self.limit.matches('[1-9]')",
+            _NO_LIMIT_OF_ZERO,
+        ),
         rule(
             "!has(self.latency) || has(self.latency.threshold)"
             " || !(has(self.limit) || (has(self.method) && self.method == 'Threshold'))",
@@ -401,6 +410,8 @@ class Metric(
     def _questions_of_rate(self) -> None:
         if self.range is not None:
             raise ValueError("range is for a query; rates take limit")
+        if self.limit is not None and not self.limit.fraction and self.judged_by is Method.SEQUENTIAL:
+            raise ValueError(_NO_LIMIT_OF_ZERO)
         if self.compare is None:
             return
         if self.compare.margin is None and self.judged_by is Method.THRESHOLD:
@@ -439,7 +450,18 @@ class Identify(Model):
     """What its value says. Default: Version."""
 
 
-class Analysis(Model):
+BOUNDLESS_LIMIT = 3
+"""Latencies without a threshold: each keeps evidence for every bound of its histogram, and status has to hold it."""
+_BOUNDLESS = "self.metrics.filter(m, has(m.latency) && !has(m.latency.threshold)).size()"
+_TOO_MANY_BOUNDLESS = f"at most {BOUNDLESS_LIMIT} latencies may leave out the threshold"
+
+
+class Analysis(
+    Model,
+    json_schema_extra=validations(
+        rule(f"!has(self.metrics) || {_BOUNDLESS} <= {BOUNDLESS_LIMIT}", _TOO_MANY_BOUNDLESS)
+    ),
+):
     """How a candidate is judged."""
 
     mode: Mode | None = None
@@ -475,6 +497,9 @@ class Analysis(Model):
     @model_validator(mode="after")
     def _unique(self) -> Self:
         unique((metric.name for metric in self.metrics or ()), "names of metrics")
+        latencies = (metric.latency for metric in self.metrics or ())
+        if sum(latency is not None and latency.threshold is None for latency in latencies) > BOUNDLESS_LIMIT:
+            raise ValueError(_TOO_MANY_BOUNDLESS)
         return self
 
     @property

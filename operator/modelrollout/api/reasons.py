@@ -117,7 +117,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.PAUSED_BY_SPEC: Explanation("`spec.rollout.paused` is true.", "Set it to false."),
     Reason.PAUSED_BY_COMMAND: Explanation("Somebody paused the rollout.", "`kubectl modelrollout resume NAME`."),
     Reason.METRIC_BREACHED: Explanation(
-        "A metric whose `onBreach` is Pause failed.", "Look at the metric; approve the step or abort."
+        "A metric whose `onBreach` is Pause failed.",
+        "Look at the metric; abort, or set its `onBreach` to Warn to go on.",
     ),
     Reason.STABLE_BREACHES_TOO: Explanation(
         "Both versions are above a metric's `limit`: the candidate is not to blame.",

@@ -25,6 +25,8 @@ MILLISECONDS_PATTERN = r"^([0-9]{1,6}ms|([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,8}s
 PERCENT_PATTERN = r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)%$"
 WEIGHT_PATTERN = r"^(100(\.0{1,2})?|[0-9]{1,2}(\.[0-9]{1,2})?)%?$"
 FACTOR_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,4})?$"
+MARGIN_PATTERN = r"^([1-9][0-9]{0,5}(\.[0-9]{1,4})?|0\.[0-9]{0,3}[1-9][0-9]{0,3})$"
+ABOVE_ONE_PATTERN = r"^(1\.[0-9]{0,3}[1-9][0-9]{0,3}|([2-9]|[1-9][0-9]{1,5})(\.[0-9]{1,4})?)$"
 NUMBER_PATTERN = r"^-?[0-9]{1,15}(\.[0-9]{1,9})?$"
 
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -167,6 +169,24 @@ class Factor(_Text):
         # No rule here: the cost of one on an int-or-string was unbounded before Kubernetes 1.34.
         least, most = cls.integers
         return int_or_string(cls.pattern, cls.max_length, least, most)
+
+
+class Margin(Factor):
+    """How many times stable's rate is allowed: a number above 0."""
+
+    __slots__ = ()
+    pattern = MARGIN_PATTERN
+    example = '"1" or "1.25", above 0'
+    integers = (1, 999_999)
+
+
+class AboveOne(Factor):
+    """How many times stable's rate is bad: a number above 1, since a candidate like stable is not."""
+
+    __slots__ = ()
+    pattern = ABOVE_ONE_PATTERN
+    example = '"2" or "1.5", above 1'
+    integers = (2, 999_999)
 
 
 class Number(Factor):

@@ -241,7 +241,7 @@ class Step(Model):
     hold: Duration | None = None
     """How much covered time the step needs. Default 0s."""
     max_duration: Duration | None = None
-    """A step that lacks evidence by then follows analysis.onInconclusive. Default: three times the hold, at least 1h."""
+    """A step that lacks evidence by then follows analysis.onInconclusive. Default: three times the hold and the longest `delay` of a metric, at least 1h."""
     advance: Advance | None = None
     """Automatic (the default), or Approval: the step ends only when somebody approves."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelrollout.analysis.panel import required_lookback
+from modelrollout.analysis.step import gating, speaks
 from modelrollout.api.errors import SpecError
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.settings import RuntimePreset, Settings
@@ -31,7 +32,10 @@ class Measured:
     def subscription(
         self, key: Key, status: ModelDeploymentStatus, plan: Plan, children: Children, memory: Memory
     ) -> Subscription | None:
-        """What is to be measured now; None while nothing is judged. A candidate that has loaded is looked at before its first weight."""
+        """What is to be measured now; None while nothing is judged. A candidate that has loaded is looked at before its first weight.
+
+        A metric that rests in the step is not measured: its windows would be kept for as long as the step lasts, since it counts none.
+        """
         step, rollout = status.step, status.rollout
         if not plan.judged or not plan.metrics or step is None or rollout is None or rollout.mode != "Steps":
             return None
@@ -39,26 +43,30 @@ class Measured:
         begun = rollout.loaded_at if before else step.applied_at
         if begun is None:
             return None
+        kind = next((one.kind for one in plan.steps if one.name == step.name), None)
+        metrics = tuple(one for one in plan.metrics if before or kind is None or speaks(one, kind))
         candidate = self._selector(key, status, children, Role.CANDIDATE)
-        if candidate is None:
+        if candidate is None or not metrics:
             return None
         weight = next(entry.weight for entry in status.revisions if entry.role is Role.CANDIDATE)
         stable = self._selector(key, status, children, Role.STABLE) if weight < FULL_WEIGHT else None
         known = {metric.name: metric.through for metric in status.metrics}
         since = float(begun)
-        lookback = max((required_lookback(metric) for metric in plan.metrics), default=0.0)
-        through = min((float(known.get(metric.name) or since) for metric in plan.metrics), default=since)
+        lookback = max(required_lookback(metric) for metric in metrics)
+        through = min(float(known.get(metric.name) or since) for metric in metrics)
+        if kind is None or gating(metrics, kind):
+            through = min(through, float(step.covered_through or since))
         analysis = plan_fields(plan).analysis
         return Subscription(
             key=key,
             provider=plan.provider,
             interval=plan.interval,
             since=since,
-            keep_from=max(since, min(through, float(step.covered_through or since)) - lookback),
+            keep_from=max(since, through - lookback),
             namespace=key[0],
             candidate=candidate,
             stable=stable,
-            metrics=plan.metrics,
+            metrics=metrics,
             counts_from=_counts_from(memory, plan.warm_up),
             share=weight.fraction,
             identify=analysis.identify if analysis else None,

@@ -99,7 +99,9 @@ def _step(book: Book, passed: float) -> ModelDeploymentStatus:
     if step.applied_at is None:
         if status.traffic.applied_at is None or not candidate_holds(book, book.step):
             return status
-        applied_at = Timestamp(max(status.traffic.applied_at, step.started_at))
+        # After a clock that was set back: windows of the step before were counted there, and must not be again.
+        counted = (metric.answered_at for metric in status.metrics if metric.answered_at is not None)
+        applied_at = Timestamp(max(status.traffic.applied_at, step.started_at, *counted))
         step, passed = step.model_copy(update={"applied_at": applied_at}), 0.0
         book = Book(book.situation, status.model_copy(update={"step": step}))
     assert book.step is not None
@@ -173,8 +175,11 @@ def _covered(book: Book, step: StepStatus, passed: float) -> StepStatus:
     names = gating_names(book.plan.metrics, book.step.kind)
     if not names:
         lived = passed if book.situation.elapsed is not None and book.route_as_intended else 0.0
-        return step.model_copy(update={"covered": Span.of(step.covered.seconds + lived)})
-    start = float(step.covered_through or step.applied_at)
+        # Should an edit have metrics gate the step again, windows of this time must not be counted beside it.
+        settled = Timestamp(max(step.covered_through, book.now)) if step.covered_through is not None else None
+        return step.model_copy(update={"covered": Span.of(step.covered.seconds + lived), "covered_through": settled})
+    begun = book.now if step.covered.seconds else step.applied_at
+    start = float(step.covered_through or begun)
     windows: dict[str, tuple[Window, ...]] = {name: book.situation.windows.get(name, ()) for name in names}
     seconds, through = covered(windows, names, float(step.applied_at), start)
     if not book.route_as_intended:

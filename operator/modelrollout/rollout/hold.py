@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from modelrollout.analysis.terms import by_evidence
 from modelrollout.api.analysis import OnBreach, OnInconclusive, StepKind
-from modelrollout.api.reasons import Reason
+from modelrollout.api.reasons import EXPLANATIONS, Reason
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import MetricStatus, Outcome, Phase, StepStatus, Verdict
 
@@ -22,7 +22,7 @@ from .moves import Move, Wait, reject
 from .plan import PlanStep
 from .situation import EventNote
 from .waits import held_back, next_text, paused, pods_are_missing, route_is_pending, stable_is_unavailable
-from .words import at, percent
+from .words import at, cut, percent
 
 
 def step_is_over(book: Book) -> Move | Wait | None:
@@ -70,13 +70,15 @@ def _breached(book: Book, _step: StepStatus, plan_step: PlanStep) -> Wait | None
     )
     if failed is None:
         return None
-    both = failed.reason == Reason.STABLE_BREACHES_TOO
-    return Wait(
-        Phase.PAUSED,
-        Reason.STABLE_BREACHES_TOO if both else Reason.METRIC_BREACHED,
-        f"Paused at {percent(plan_step.weight)}: {failed.message or failed.name}",
-        stalled=False,
-    )
+    # Without the figures, which are news at each window: they stand in the metric's own message.
+    if failed.reason == Reason.STABLE_BREACHES_TOO:
+        why = f"both versions are above the limit of {failed.limit}. It goes on when stable is below it again."
+        return Wait(
+            Phase.PAUSED, Reason.STABLE_BREACHES_TOO, f"Paused at {percent(plan_step.weight)}: {failed.name}: {why}"
+        )
+    cause = EXPLANATIONS[Reason(failed.reason or Reason.METRIC_WORSE)].cause
+    why = f"{cause[0].lower()}{cause[1:]} Abort it, or set the metric's onBreach to Warn to go on."
+    return Wait(Phase.PAUSED, Reason.METRIC_BREACHED, f"Paused at {percent(plan_step.weight)}: {failed.name}: {why}")
 
 
 def _unanswered(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
@@ -93,7 +95,7 @@ def _unanswered(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | Non
     return Wait(Phase.PROGRESSING, Reason.METRICS_UNAVAILABLE, message, wake, stalled=overdue)
 
 
-def _required(book: Book, plan_step: PlanStep) -> float:
+def required(book: Book, plan_step: PlanStep) -> float:
     """Covered seconds that the step needs: its hold, and as much as the latest data come late."""
     late = [
         metric.delay.seconds
@@ -107,9 +109,9 @@ def _left(book: Book, step: StepStatus, plan_step: PlanStep) -> float:
     """Seconds until the hold is over. Wall time since appliedAt is necessary, covered time is what counts."""
     if _certified_early(book, plan_step):
         return 0.0
-    required = _required(book, plan_step)
+    needed = required(book, plan_step)
     wall = book.now - (step.applied_at or book.now)
-    return max(0.0, required - step.covered.seconds, required - wall)
+    return max(0.0, needed - step.covered.seconds, needed - wall)
 
 
 def _certified_early(book: Book, plan_step: PlanStep) -> bool:
@@ -144,8 +146,10 @@ def _evidence(book: Book, step: StepStatus, plan_step: PlanStep) -> Move | Wait 
             Reason.INCONCLUSIVE,
             f"Step {plan_step.name} lacked evidence at its maxDuration: {why}.",
         )
-    message = f"Paused at {percent(plan_step.weight)}: not enough evidence ({why}). Approve the step, abort, or send more traffic."
+    lack = "the hold was not covered by answers" if lacking is None else _in_short(lacking)
+    message = f"Paused at {percent(plan_step.weight)}: not enough evidence ({lack}). Approve the step, abort, or send more traffic."
     if not step.inconclusive:
+        told = f"{message} As it stood: {why}." if lacking is not None else message
         status = book.status.model_copy(
             update={"step": step.model_copy(update={"inconclusive": True, "approval": None})}
         )
@@ -154,9 +158,16 @@ def _evidence(book: Book, step: StepStatus, plan_step: PlanStep) -> Move | Wait 
             Phase.PAUSED,
             Reason.NOT_ENOUGH_EVIDENCE,
             message,
-            (EventNote(Reason.NOT_ENOUGH_EVIDENCE, message, warning=True),),
+            (EventNote(Reason.NOT_ENOUGH_EVIDENCE, cut(told, 900), warning=True),),
         )
     return Wait(Phase.PAUSED, Reason.NOT_ENOUGH_EVIDENCE, message)
+
+
+def _in_short(lacking: MetricStatus) -> str:
+    """What a metric lacks, without figures: they are news at each window."""
+    if lacking.verdict is Verdict.UNDERPOWERED:
+        return f"certainty about {lacking.name} is not to be had at this traffic"
+    return f"{lacking.name} needs more data"
 
 
 def _lacking(book: Book, plan_step: PlanStep) -> MetricStatus | None:
@@ -181,20 +192,19 @@ def _hold(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
     timeout = book.now + max(0.0, plan_step.max_duration - step.spent.seconds)
     wake = (book.now + left, timeout) if left else (timeout,)
     if lacking is not None and lacking.verdict is Verdict.UNDERPOWERED:
-        what = f"certainty about {lacking.name} is not to be had at this traffic by {at(timeout)}"
-        message = f"At {weight}: {what}, when the step's time is up. Send more traffic, or wait and approve it then."
+        message = f"At {weight}: {_in_short(lacking)} by {at(timeout)}, when the step's time is up. Send more traffic, or wait and approve it then."
         return Wait(Phase.PROGRESSING, Reason.UNDERPOWERED, message, wake)
     if lacking is not None and lacking.message:
         return Wait(
             Phase.PROGRESSING,
             Reason.COLLECTING_DATA,
-            f"At {weight}: {lacking.name} needs more data before {next_text(book)}.",
+            f"At {weight}: {_in_short(lacking)} before {next_text(book)}.",
             wake,
         )
     if (astray := traffic_astray(book)) is not None:
         message = f"At {weight}, but the candidate gets {astray} of requests; {next_text(book)} as planned. Look for callers that bypass the router."
         return Wait(Phase.PROGRESSING, Reason.TRAFFIC_MISMATCH, message, wake)
-    when = at(advance_at(step, _required(book, plan_step)) or book.now + left)
+    when = at(advance_at(step, required(book, plan_step)) or book.now + left)
     reason = (
         Reason.ANALYSIS_PASSING
         if _gates(book, plan_step)

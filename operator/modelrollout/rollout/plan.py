@@ -28,6 +28,8 @@ from modelrollout.api.spec import (
 )
 
 HOUR = 3600.0
+FEWEST_WINDOWS = 60
+"""For which the evidence is prepared at least."""
 DEFAULT_STEPS: tuple[tuple[int, str], ...] = ((1, "1h"), (5, "3h"), (10, "4h"), (25, "16h"), (50, "24h"), (100, "0s"))
 
 
@@ -91,8 +93,13 @@ class Plan:
 
     @cached_property
     def planned_windows(self) -> int:
-        """Windows in all holds together, one at least: over so many the evidence spreads its stakes."""
-        return max(1, round(sum(step.hold for step in self.steps if step.weight) / self.interval))
+        """Windows that the rollout is expected to have: over so many the evidence spreads its stakes.
+
+        Those of all holds; a person who is to approve a step is expected to take an hour. Never less than a quarter of an hour's at the
+        usual interval: beyond the plan stakes halve again and again, and a step may last much longer than its hold.
+        """
+        expected = sum(max(step.hold, HOUR if step.approval else 0.0) for step in self.steps if step.weight)
+        return max(FEWEST_WINDOWS, round(expected / self.interval))
 
     @cached_property
     def last_live_step(self) -> PlanStep | None:
@@ -118,8 +125,10 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
     rollout, analysis = spec.rollout or Rollout(), spec.analysis or Analysis()
     written = spec.written()
     interval = max(_seconds(analysis.interval, settings.default_interval.seconds), settings.minimum_interval.seconds)
+    metrics = _metrics(analysis, preset_metrics)
+    late = max((_seconds(metric.delay, 0) for metric in metrics if metric.gates), default=0.0)
     return Plan(
-        steps=_steps(rollout),
+        steps=_steps(rollout, late),
         replicas=spec.autoscaling.min_replicas if spec.autoscaling else 1 if spec.replicas is None else spec.replicas,
         autoscaled=(spec.autoscaling.min_replicas, spec.autoscaling.max_replicas) if spec.autoscaling else None,
         load_deadline=_seconds(rollout.load_deadline, 900),
@@ -132,7 +141,7 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         paused=bool(rollout.paused),
         attempt=rollout.attempt or 0,
         judged=analysis.judged,
-        metrics=_metrics(analysis, preset_metrics),
+        metrics=metrics,
         provider=analysis.provider or "default",
         interval=interval,
         warm_up=_seconds(analysis.warm_up, 60),
@@ -153,23 +162,24 @@ def _metrics(analysis: Analysis, preset: tuple[Metric, ...]) -> tuple[Metric, ..
     return preset if analysis.metrics is None else tuple(analysis.metrics)
 
 
-def _steps(rollout: Rollout) -> tuple[PlanStep, ...]:
+def _steps(rollout: Rollout, late: float) -> tuple[PlanStep, ...]:
+    """`late`: by how many seconds a step outlasts its hold, since data come so late."""
     written = rollout.steps or [
         Step(weight=Weight(percent * 100), hold=Duration(hold)) for percent, hold in DEFAULT_STEPS
     ]
-    steps = [_step(step) for step in written]
+    steps = [_step(step, late) for step in written]
     if steps[-1].weight < FULL_WEIGHT:
-        steps.append(_step(Step(weight=Weight(FULL_WEIGHT))))
+        steps.append(_step(Step(weight=Weight(FULL_WEIGHT)), late))
     return tuple(_named(steps))
 
 
-def _step(step: Step) -> PlanStep:
+def _step(step: Step, late: float) -> PlanStep:
     hold = _seconds(step.hold, 0)
     return PlanStep(
         name=step.name or f"weight-{step.weight.percent.replace('.', '-')}",
         weight=step.weight,
         hold=hold,
-        max_duration=_seconds(step.max_duration, max(3 * hold, HOUR)),
+        max_duration=_seconds(step.max_duration, max(3 * (hold + late), HOUR)),
         approval=step.advance is Advance.APPROVAL,
     )
 

@@ -22,7 +22,7 @@ from modelrollout.api.status import (
 
 from .book import Book
 from .evidence import measured
-from .hold import advance_at
+from .hold import advance_at, required
 from .moves import Move, Wait
 from .situation import Problem
 from .words import cut
@@ -84,7 +84,7 @@ def _step(book: Book) -> StepStatus | None:
     step = book.status.step
     if step is None or book.step is None or step.applied_at is None:
         return step
-    moment = advance_at(step, book.step.hold)
+    moment = advance_at(step, required(book, book.step))
     return step.model_copy(update={"advance_at": Timestamp(moment) if moment is not None else None})
 
 

@@ -1,5 +1,6 @@
 """Metrics judged by evidence, on windows written by hand."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -258,3 +259,110 @@ def test_a_latency_at_other_load_says_so():
     slow = terms(metric("latency", errorRate=None, latency={"threshold": "1s"}))
     said = judged([window(0, requests=90, stable=(0, 900), effective_threshold="1s", **pods)], of=slow)
     assert "(load differs: 0.3 times stable's requests a pod)" in said.message
+
+
+def test_evidence_of_a_former_question_is_not_kept_while_the_metric_rests():
+    strict, mild = metric(limit="0.5%", compare=None, onBreach="Warn"), metric(limit="20%", when=["Bake"])
+    before = judged([window(index, bad=4) for index in range(60)], of=terms(strict))
+    resting = judged([], before, of=terms(mild))
+    assert (resting.verdict, resting.state) == (Verdict.RESTING, None)
+    later = judged([window(60)], resting, context=replace(BAKE, since=1905.0), of=terms(mild))
+    assert later.verdict is Verdict.CONTINUE
+    assert later.evidence == "0 %"
+
+
+def test_evidence_of_another_release_with_other_alternatives_starts_afresh():
+    before = judged([window(index) for index in range(6)])
+    tests = Battery.decode(before.state)
+    fewer = replace(tests, worse=tuple(replace(one, stakes=one.stakes[:3]) for one in tests.worse))
+    after = judged([window(6)], before.model_copy(update={"state": fewer.encode()}))
+    afresh = judged([window(6)], before.model_copy(update={"state": None}))
+    assert after.state == afresh.state
+
+
+def test_a_certificate_that_is_ages_away_gets_no_date():
+    of = terms(metric(compare={"margin": 1000, "nonInferiorityMargin": 2, "ignoreBelow": "0.0001%"}))
+    bad = judged([window(index, bad=10**9, requests=10**9, stable=(10**8, 10**9)) for index in range(40)], of=of)
+    begun = replace(LAST, since=1605.0)
+    good = judged([window(40 + index, requests=100, stable=(0, 1)) for index in range(5)], bad, context=begun, of=of)
+    assert good.decision_at is None
+    assert good.verdict is Verdict.UNDERPOWERED
+
+
+def test_what_stable_did_before_a_bake_does_not_excuse_the_candidate_in_it():
+    of = terms(metric(compare=None, limit="2%", gate=False))
+    both = judged([window(index, bad=8, stable=(140, 700)) for index in range(20)], of=of)
+    assert both.reason == "StableBreachesToo"
+    bake = replace(BAKE, since=1305.0)
+    alone = judged([window(20 + index, bad=8, stable=(0, 0)) for index in range(20)], both, context=bake, of=of)
+    assert (alone.verdict, alone.reason) == (Verdict.FAIL, "ErrorRateTooHigh")
+
+
+def test_what_testers_send_in_a_preview_certifies_nothing():
+    of = terms(metric(when=["Preview", "Live"]))
+    preview = replace(LIVE, kind=StepKind.PREVIEW)
+    seen = judged([window(index, requests=10_000, stable=(0, 10_000)) for index in range(20)], context=preview, of=of)
+    assert seen.certified is None
+    worse = judged([window(index, bad=40) for index in range(20)], context=preview, of=of)
+    assert worse.verdict is Verdict.FAIL, "that it is worse is to be seen there as well"
+
+
+def test_a_metric_whose_data_come_late_is_summed_in_the_order_in_which_they_come_in():
+    of = terms(metric("errors"), metric("late", delay="1m"))
+    windows = {
+        "errors": [window(index, bad=2) for index in range(12)],
+        "late": [window(index, bad=2) for index in range(8)],
+    }
+
+    def lived(*ends):
+        known = {}
+        for end in ends:
+            seen = {"errors": windows["errors"][:end], "late": windows["late"][: max(0, end - 4)]}
+            known = {one.name: one for one in judge_all(known, seen, LIVE, of)}
+        return {name: one.through for name, one in known.items()}, {name: one.verdict for name, one in known.items()}
+
+    live = lived(*range(1, 13))
+    assert Verdict.FAIL in live[1].values()
+    assert lived(12) == lived(5, 12) == live
+
+
+def test_an_estimate_about_as_long_as_what_is_left_does_not_change_the_verdict_at_each_window():
+    known, said = None, []
+    for index in range(60):
+        estimate = known.decision_at - known.through if known is not None and known.decision_at else 3000.0
+        left = estimate * (1.2 if index % 2 else 0.8)
+        known = judged([window(index, requests=20, stable=(1, 350))], known, replace(LAST, left=left))
+        said.append(known.verdict)
+    assert said[-1] is not Verdict.PASS
+    assert sum(one is not other for one, other in itertools.pairwise(said)) <= 2
+
+
+def test_an_incident_that_hits_both_versions_in_two_metrics_takes_nobody_back():
+    of = terms(metric("errors", compare=None, limit="5%"), metric("timeouts", compare=None, limit="5%"))
+    incident = [window(index, bad=2, requests=20, stable=(70, 700)) for index in range(60)]
+    known, verdicts = {}, set()
+    for one in incident:
+        known = {said.name: said for said in judge_all(known, {"errors": [one], "timeouts": [one]}, LIVE, of)}
+        verdicts |= {(said.verdict, said.reason) for said in known.values()}
+    assert {reason for verdict, reason in verdicts if verdict is Verdict.FAIL} == {"StableBreachesToo"}
+
+
+def test_the_bound_that_is_shown_is_chosen_where_there_are_requests():
+    of = terms(metric("latency", errorRate=None, latency={}))
+    none = (("0.1s", Counts(0, 0), Counts(0, 0)), ("1s", Counts(0, 0), Counts(0, 0)))
+    some = (("0.1s", Counts(100, 90), Counts(900, 800)), ("1s", Counts(100, 5), Counts(900, 45)))
+    windows = [window(0, requests=0, stable=(0, 0), bounds=none), window(1, requests=100, stable=(0, 900), bounds=some)]
+    assert judged(windows, of=of).effective_threshold == "1s"
+
+
+def test_a_limit_gathers_evidence_where_the_comparison_rests_from_the_start():
+    of = terms(metric(limit="2%"))
+    known = None
+    for index in range(40):
+        known = through_the_api_server(judged([window(index, bad=2, stable=(0, 0))], known, context=BAKE, of=of))
+        if known.verdict is Verdict.FAIL:
+            break
+    assert (known.verdict, known.reason) == (Verdict.FAIL, "ErrorRateTooHigh")
+    assert known == through_the_api_server(
+        judged([window(index, bad=2, stable=(0, 0)) for index in range(40)], context=BAKE, of=of)
+    )

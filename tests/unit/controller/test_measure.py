@@ -5,7 +5,15 @@ from types import SimpleNamespace
 from modelrollout.api.scalars import Timestamp, Weight
 from modelrollout.api.settings import Settings
 from modelrollout.api.spec import ModelDeploymentSpec
-from modelrollout.api.status import Mode, ModelDeploymentStatus, RevisionStatus, Role, RolloutStatus, StepStatus
+from modelrollout.api.status import (
+    MetricStatus,
+    Mode,
+    ModelDeploymentStatus,
+    RevisionStatus,
+    Role,
+    RolloutStatus,
+    StepStatus,
+)
 from modelrollout.controller.measure import Measured
 from modelrollout.controller.memory import Memory, PodsSeen
 from modelrollout.kube.pods import PodFacts
@@ -73,3 +81,28 @@ def test_one_that_has_not_loaded_or_is_not_judged_is_not_looked_at():
 def test_with_its_first_weight_it_is_measured_and_the_past_is_not_asked_for():
     found = subscription(status(1, 500))
     assert (found.preflight, found.history, found.share, found.since) == (False, False, 0.05, APPLIED)
+
+
+def at_100_percent(*metrics, through, covered_through=None):
+    """What is measured in a bake, with every window counted so far that these metrics have seen."""
+    found = status(3, 10_000)
+    step = found.step.model_copy(update={"name": "weight-100", "covered_through": covered_through})
+    seen = tuple(MetricStatus(name=name, through=through) for name in ("errors",))
+    return subscription(found.model_copy(update={"step": step, "metrics": seen}), metrics=list(metrics))
+
+
+LIMIT = {"name": "errors", "errorRate": {}, "limit": "1%"}
+RESTS = {"name": "latency", "latency": {"threshold": "250ms"}, "compare": {}}
+
+
+def test_what_rests_in_a_step_is_not_measured_and_keeps_no_windows():
+    later = Timestamp(APPLIED + 3600)
+    found = at_100_percent(LIMIT, RESTS, through=later, covered_through=later)
+    assert [metric.name for metric in found.metrics] == ["errors"]
+    assert found.keep_from == later
+    assert at_100_percent(RESTS, through=None) is None
+
+
+def test_windows_that_no_covered_time_waits_for_are_not_kept():
+    later = Timestamp(APPLIED + 3600)
+    assert at_100_percent(LIMIT | {"gate": False}, through=later).keep_from == later
