@@ -251,7 +251,9 @@ class Ledger:
         for revision, weight in intent.items():
             risen = weight > world.route.serving.get(revision, 0)
             ready = world.deployments[revision].ready if revision in world.deployments else 0
-            entry = next(entry for entry in world.resource.status.revisions if entry.revision == revision)
+            entry = next((entry for entry in world.resource.status.revisions if entry.revision == revision), None)
+            if entry is None:
+                continue  # status was wiped since the decision was recorded
             alone = entry.role is Role.STABLE or sum(world.route.serving.values()) == 0 or entry.replicas == 0
             if risen and not ready and not alone:
                 raise Violation("rule_01_the_route_rises_onto_ready_pods", f"{revision} to {weight} with no ready pod")
