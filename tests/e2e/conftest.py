@@ -22,6 +22,7 @@ from demo.stage import Stage, provide_images
 from tests.api.kubectl import Kubectl
 from tests.cluster import Cluster, ClusterInfo, Flavor, make_cluster
 from tests.cluster.commands import run
+from tests.cluster.locks import exclusive
 from tests.cluster.places import state_home
 from tests.cluster.progress import default_steps
 from tests.e2e.provider import ProviderProxy
@@ -98,10 +99,12 @@ class Desk:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
-    found = make_cluster(None, Flavor.PODS)
-    found.up()
-    return found
+def cluster() -> Iterator[Cluster]:
+    """Held by one session at a time: each installs its own operator, and takes it away at its end."""
+    with exclusive(state_home() / "e2e.lock"):
+        found = make_cluster(None, Flavor.PODS)
+        found.up()
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -86,6 +86,9 @@ class Observer:
         metadata = raw["metadata"]
         sight = Sight(int(metadata["resourceVersion"]), kind, metadata["name"], gone, raw, time.monotonic())
         with self._news:
+            before = self._latest.get((kind, sight.name))
+            if before is not None and (before.version, before.gone) == (sight.version, sight.gone):
+                return  # a list after a watch that broke tells of it again
             if self._keep:
                 self._sights.append(sight)
             self._latest[kind, sight.name] = sight

@@ -214,6 +214,10 @@ class Ledger:
         self.requests: dict[str, dict[float, int]] = {}
         """Of the candidate in the whole rollout, by metric and end of window."""
         self._dead: dict[str, tuple[float, float, object, float]] = {}
+        self._leaps: list[tuple[float, float]] = []
+        """When the clock was set forward, by the true clock, and by how much."""
+        self._counted_on: dict[float, float] = {}
+        """By the `seenAt` that a decision came to: when that was, by the true clock."""
         world.watcher = self
 
     # What the world tells
@@ -247,7 +251,9 @@ class Ledger:
         for revision, weight in intent.items():
             risen = weight > world.route.serving.get(revision, 0)
             ready = world.deployments[revision].ready if revision in world.deployments else 0
-            entry = next(entry for entry in world.resource.status.revisions if entry.revision == revision)
+            entry = next((entry for entry in world.resource.status.revisions if entry.revision == revision), None)
+            if entry is None:
+                continue  # status was wiped since the decision was recorded
             alone = entry.role is Role.STABLE or sum(world.route.serving.values()) == 0 or entry.replicas == 0
             if risen and not ready and not alone:
                 raise Violation("rule_01_the_route_rises_onto_ready_pods", f"{revision} to {weight} with no ready pod")
@@ -273,6 +279,7 @@ class Ledger:
             self._dead[revision] = (-abs(seconds), last, process, first)
         self.jumps += 1
         if seconds > 0:
+            self._leaps.append((self.world.mono, seconds))
             self.account.allowance += seconds if unseen else 0.0
             self.account.within_a_window += min(seconds, 2 * INTERVAL)
 
@@ -316,6 +323,12 @@ class Ledger:
         if key != self.account.key:
             self.account = Account(key=key, counted_to=look.moment.mono, plan=look.plan)
         account = self.account
+        if look.situation.elapsed is None and before.seen_at is not None:
+            # A process that has never looked cannot tell a clock that leapt since the last one did from time that passed.
+            last = self._counted_on.get(float(before.seen_at), 0.0)
+            account.allowance += sum(seconds for at, seconds in self._leaps if at >= last)
+        if look.after.seen_at is not None:
+            self._counted_on[float(look.after.seen_at)] = look.moment.mono
         # What Prometheus recorded before the clock was set back bears labels of after it.
         relived = self.world.prometheus.newest - self.world.wall
         if relived > 0:

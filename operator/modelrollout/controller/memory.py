@@ -64,6 +64,8 @@ class Memory:
     pods: dict[str, PodsSeen] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     """What stood in the way of the last act."""
+    refused: bool = False
+    """Whether a record that status names could not be made: it is tried again although nothing else is to be written."""
     gathered: tuple[int, Children] | None = None
     """The children, and the Store's stamp when they were gathered."""
     settled: Settled | None = None

@@ -187,12 +187,13 @@ class Controller:
         self, key: Key, entry: Entry[ResourceView], memory: Memory, decision: Decision, children: Children
     ) -> Problem | None:
         status, owner = decision.status, Owner(*key, entry.uid)
-        if not self._worth_writing(entry, memory, decision):
-            return None
-        written = status.written()
-        if written == entry.view.raw_status:
+        written = status.written() if self._worth_writing(entry, memory, decision) else entry.view.raw_status
+        if written == entry.view.raw_status and not memory.refused:
             return None
         problem = await self._records.provide(owner, entry.view, status, children)
+        memory.refused = problem is not None
+        if written == entry.view.raw_status:
+            return problem
         ref = Ref(MODEL_DEPLOYMENT, *key)
         try:
             raw = await self.api.replace_status(ref, written, resource_version=entry.resource_version)

@@ -182,11 +182,24 @@ def rejected_candidate_returns(book: Book) -> Move | Wait | None:
 
 
 def candidate_without_ready_pod_gives_back(book: Book) -> Move | None:
-    """A candidate with weight and no ready pod goes to 0 if stable has a ready pod; it may come back."""
+    """A candidate with weight and no ready pod goes to 0 if stable has a ready pod; it may come back.
+
+    A weight that was recorded and never carried out goes in any case: nothing rises onto pods that are not ready.
+    """
     candidate = book.candidate
-    if candidate is None or not candidate.weight or book.ready(candidate) or not book.ready(book.stable):
+    if candidate is None or not candidate.weight or book.ready(candidate):
+        return None
+    if not book.ready(book.stable) and not _raised_in_vain(book, candidate):
         return None
     return give_back(book, Reason.CANDIDATE_UNREADY, "The candidate has no ready pod.")
+
+
+def _raised_in_vain(book: Book, candidate: RevisionStatus) -> bool:
+    """Whether the route still carries less than was recorded: the process that decided it ended before it could steer."""
+    carried = book.situation.route.weights
+    if book.direct or book.stable is None or book.plan.router != "Gateway" or carried is None:
+        return False
+    return carried.get(candidate.revision, 0) < candidate.weight
 
 
 def missing_series_give_back(book: Book) -> Move | None:

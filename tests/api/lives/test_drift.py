@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.life import conditions
+from tests.harness.life import conditions, steadily
 from tests.harness.specs import image, model
 
 MINE = {"metadata": {"name": "fraud"}}
@@ -47,6 +47,8 @@ def test_a_foreign_object_of_a_needed_name_is_named_left_alone_and_awaited(life,
     assert conditions(status)["Stalled"]["status"] == "True"
     life.sentinel()
     assert without_status(life.objects.get(kind, name)) == theirs
+    written = len(life.observer.history("ModelDeployment", "fraud"))
+    steadily(life, lambda: len(life.observer.history("ModelDeployment", "fraud")) == written, 6, "nothing new is told")
     life.objects.delete(kind, name)
     life.healthy("1", seconds=100)
     assert life.role("Stable")["revision"] == revision.removeprefix("fraud-"), "the name above is the right one"

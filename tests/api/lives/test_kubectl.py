@@ -30,6 +30,7 @@ def row(life) -> dict[str, str]:
 
 def test_columns_tell_the_story_of_a_rollout(life):
     life.begin("1")
+    life.reason("Serving")
     assert row(life) == {
         "NAME": "fraud",
         "STABLE": "1",

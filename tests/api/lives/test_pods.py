@@ -127,7 +127,7 @@ def test_a_candidate_that_does_not_load_in_time_moves_no_traffic_and_says_why(li
 def test_an_image_that_is_never_pulled_is_named(life):
     life.begin("1")
     life.apply("2", env=behaving("image-pull-error"), rollout={"loadDeadline": "1m"})
-    status = life.until(lambda status: "image" in status["message"], "it is told")
+    status = life.until(lambda status: "ImagePullBackOff" in status["message"], "it is told")
     assert status["phase"] == "Loading"
     life.apply("1")
     life.healthy("1")
