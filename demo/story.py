@@ -51,7 +51,7 @@ class Story:
 
     def good_version(self) -> None:
         """Version 2 is promoted, without a failed request and without a restarted pod."""
-        with self._act("Version 2, a healthy one: watch it promoted", 2, expected=50) as act:
+        with self._act("Version 2, a healthy one: watch it promoted", 2, expected=80) as act:
             act.until(lambda found: _weight(found) == 100, "version 2 gets all traffic", PATIENCE)  # noqa: PLR2004
             candidate = self._pods("2")
             act.until(lambda found: _serves(found, "2"), "version 2 is promoted", PATIENCE)
