@@ -29,7 +29,10 @@ SPEC = {
     "analysis": {"mode": "None"},
 }
 READY = [{"type": "Ready", "status": "True", "reason": "Serving", "lastTransitionTime": "2026-07-26T14:19:30Z"}]
-PROGRAM = "from modelrollout.cli import main; main()"
+PROGRAM = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from modelrollout.cli import main; main()"
+)
+"""An interrupt is heard, as on a terminal, also where the tests run in the background of a shell."""
 
 
 class Plugin:
