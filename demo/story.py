@@ -64,7 +64,7 @@ class Story:
 
     def bad_version(self, number: int, title: str, metric: str) -> None:
         """A version that must be taken back because of a metric, while version 2 serves on."""
-        with self._act(f"Version {number}, {title}: watch it taken back", number, expected=25) as act:
+        with self._act(f"Version {number}, {title}: watch it taken back", number, expected=35) as act:
             found = act.until(lambda found: _ended(found, str(number)), f"version {number} is taken back", PATIENCE)
             act.sight.until(lambda found: found["status"]["phase"] != "RollingBack", "it is over", PATIENCE)
         met = act.met()
