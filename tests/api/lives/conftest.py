@@ -15,6 +15,7 @@ from tests.harness.background import Background
 from tests.harness.gateway import Gateway
 from tests.harness.life import Life
 from tests.harness.process import Operator
+from tests.harness.traffic import Traffic
 from tests.harness.watching import Observer
 
 _PASSED = pytest.StashKey[bool]()
@@ -75,3 +76,12 @@ def life(request, cluster, server, tmp_path, settings) -> Iterator[Life]:
                 operator.kill()
             gateway.close()
             observer.close()
+
+
+@pytest.fixture
+def traffic(life) -> Iterator[Traffic]:
+    """Requests and a Prometheus that counts them, which the operator of the life is told to ask."""
+    with Traffic(life) as found:
+        life.operator.settings["providers"] = [{"name": "default", "url": found.url, "timeout": "2s"}]
+        life.operator.settings["evaluationDelay"] = "1s"
+        yield found

@@ -1,10 +1,8 @@
 """Candidates judged by evidence: what is looked at before the first weight, certificates, incidents, and people who decide."""
 
-import pytest
-
 from tests.api.lives.test_metrics import judged, step_of
 from tests.harness.life import conditions, steadily
-from tests.harness.traffic import Answers, Traffic
+from tests.harness.traffic import Answers
 
 EASY = {
     "name": "errors",
@@ -17,14 +15,6 @@ EASY = {
 STRICT = EASY | {"compare": {}}
 """Certified after some 8,000."""
 ABSOLUTE = {"name": "errors", "errorRate": {}, "limit": "5%", "minimumSampleSize": 20, "overdispersion": 1}
-
-
-@pytest.fixture
-def traffic(life):
-    with Traffic(life) as found:
-        life.operator.settings["providers"] = [{"name": "default", "url": found.url, "timeout": "2s"}]
-        life.operator.settings["evaluationDelay"] = "1s"
-        yield found
 
 
 def test_a_version_as_good_as_stable_is_certified_and_promoted(life, traffic):

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from tests.harness.life import conditions, steadily
-from tests.harness.traffic import Answers, Traffic
+from tests.harness.traffic import Answers
 
 ERRORS = {
     "name": "errors",
@@ -30,14 +30,6 @@ def judged(*metrics, **fields):
 
 def step_of(status) -> str:
     return status.get("step", {}).get("name", "")
-
-
-@pytest.fixture
-def traffic(life):
-    with Traffic(life) as found:
-        life.operator.settings["providers"] = [{"name": "default", "url": found.url, "timeout": "2s"}]
-        life.operator.settings["evaluationDelay"] = "1s"
-        yield found
 
 
 def test_a_version_that_answers_well_is_promoted_by_its_metrics(life, traffic):
