@@ -96,11 +96,12 @@ def test_an_abort_with_no_stable_pod_waits_for_one_before_traffic_returns(life):
 
 
 def test_a_version_that_replaces_one_that_is_down_needs_no_steps(life):
-    life.begin("1", rollout={"loadDeadline": "3s"})
+    life.begin("1")
+    life.edit(rollout={"loadDeadline": "3s"})
     life.behave("1", "never-ready")
     life.until(lambda status: conditions(status)["Available"]["status"] == "False", "stable is down")
     steadily(life, lambda: conditions(life.status)["Available"]["status"] == "False", 5, "it is down for long")
-    life.apply("2", rollout={"loadDeadline": "3s"})
+    life.apply("2")
     life.healthy("2")
     assert life.timeline() == [("1", 100), ("2", 100)]
 
@@ -117,8 +118,11 @@ def test_a_first_version_that_never_becomes_ready_fails_and_the_next_one_needs_n
 
 def test_a_candidate_that_does_not_load_in_time_moves_no_traffic_and_says_why(life):
     life.begin("1")
-    life.apply("2", env=behaving("crash-loop"), rollout={"loadDeadline": "4s"})
+    life.apply("2", env=behaving("crash-loop"), rollout={"loadDeadline": "5m"})
+    life.until(lambda status: 'container "server"' in status["message"], "the trouble is seen")
+    life.edit(rollout={"loadDeadline": "2s"})
     life.taken_back("2", phase="Failed")
+    assert "Not ready within 2s" in life.message
     assert life.timeline() == [("1", 100)]
     assert 'container "server"' in life.message
     assert life.outcomes()[-1] == ("2", "Failed")
