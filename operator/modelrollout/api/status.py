@@ -131,7 +131,7 @@ class TrafficStatus(StatusModel):
     applied_at: Timestamp | None = None
     """When the router was seen to apply them; absent while that is awaited."""
     tester_header: Word | None = None
-    """Requests with this header `<name>: <value>-<revision>` reach that revision at any weight."""
+    """Requests with this header `<name>: <value>-<revision>` reach that revision at any weight, those with `<name>: <value>-candidate` the candidate."""
     measured: Word | None = None
     """Share of requests that the candidate was seen to get, in percent."""
 
@@ -190,6 +190,8 @@ class StepStatus(StatusModel):
     """From 1; 0 before the first weight."""
     total: int
     """Number of steps in the plan."""
+    weight: Weight | None = None
+    """The share with which it began, in percent; 0 is a preview."""
     started_at: Timestamp
     """When the step began."""
     applied_at: Timestamp | None = None
@@ -409,6 +411,8 @@ class ModelDeploymentStatus(StatusModel):
         tuple[RevisionStatus, ...], Field(max_length=REVISIONS_LIMIT, json_schema_extra=_BY_REVISION)
     ] = ()
     """The versions that exist, with their role and share."""
+    preview_url: Annotated[str | None, Field(alias="previewURL", max_length=1024)] = None
+    """Where the candidate answers whatever its weight; absent without one."""
     traffic: TrafficStatus = TrafficStatus()
     """What the router was told and whether it has done it."""
     rollout: RolloutStatus | None = None

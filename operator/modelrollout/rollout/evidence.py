@@ -174,7 +174,8 @@ def _covered(book: Book, step: StepStatus, passed: float) -> StepStatus:
     assert step.applied_at is not None
     names = gating_names(book.plan.metrics, book.step.kind)
     if not names:
-        lived = passed if book.situation.elapsed is not None and book.route_as_intended else 0.0
+        there = book.route_as_intended and book.ready(book.candidate) > 0
+        lived = passed if book.situation.elapsed is not None and there else 0.0
         # Should an edit have metrics gate the step again, windows of this time must not be counted beside it.
         settled = Timestamp(max(step.covered_through, book.now)) if step.covered_through is not None else None
         return step.model_copy(update={"covered": Span.of(step.covered.seconds + lived), "covered_through": settled})

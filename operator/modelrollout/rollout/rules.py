@@ -34,6 +34,7 @@ from .moves import (
     take_all,
     weigh,
 )
+from .plan import PlanStep
 from .situation import EventNote, Problem
 from .waits import (
     candidate_is_loading,
@@ -280,7 +281,7 @@ def edited_steps_are_followed(book: Book) -> Move | Wait | None:
     if book.direct or step is None or candidate is None or step.index == 0 or not steps:
         return None
     named = book.step
-    if named is not None and candidate.weight in (named.weight, 0):
+    if named is not None and _stands_in(named, step, candidate):
         if (step.index, step.total) == (steps.index(named) + 1, len(steps)):
             return None
         numbered = step.model_copy(update={"index": steps.index(named) + 1, "total": len(steps)})
@@ -295,6 +296,13 @@ def edited_steps_are_followed(book: Book) -> Move | Wait | None:
         status = book.status.model_copy(update={"step": before_all})
     text = f"The steps were edited; the rollout stands at step {named.name if named else 0}."
     return Move(status, book.status.phase or Phase.PROGRESSING, Reason.HOLDING, text)
+
+
+def _stands_in(planned: PlanStep, step: StepStatus, candidate: RevisionStatus) -> bool:
+    """Whether the candidate has the step's weight, or had it and has given it back; a preview that is given a weight is another step."""
+    if candidate.weight == planned.weight:
+        return True
+    return not candidate.weight and step.weight in (None, planned.weight)
 
 
 def pods_follow_the_plan(book: Book) -> Move | None:
@@ -413,7 +421,7 @@ def _obstacle(book: Book, candidate: RevisionStatus, pods: int) -> Wait | None:
         if problem is not None:
             return held_back(book, problem)
     if not book.confirmed(candidate, pods):
-        return candidate_is_loading(book) if not candidate.weight else pods_are_missing(book)
+        return pods_are_missing(book) if candidate.weight or book.previewed else candidate_is_loading(book)
     if not book.applied or not (book.route_as_intended or book.status.traffic.set_at is None):
         return route_is_pending(book)
     return stable_is_unavailable(book, "for the next weight", only_if=True)

@@ -121,7 +121,8 @@ class Situation:
     `problems`: what stands in the way of acting (foreign object, gateway missing, refusal by the server).
     `metrics_problem`: the provider cannot be asked at all (unknown name), or the series are missing.
     `preflight`: looked at before the first weight only.
-    `deleting`: the resource is being deleted. `tester_header`: how testers reach a revision, to be shown.
+    `deleting`: the resource is being deleted. `tester_header`, `preview_url`: how testers reach a revision, and the
+    candidate, to be shown.
     """
 
     now: float
@@ -142,6 +143,7 @@ class Situation:
     timing: Timing = Timing()
     deleting: bool = False
     tester_header: str = ""
+    preview_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
