@@ -54,9 +54,13 @@ def speaks(metric: Metric, kind: StepKind) -> bool:
     """Whether a metric has a question that can be answered in such a step."""
     if kind not in metric.kinds_of_steps:
         return False
-    return (
-        metric.limit is not None or metric.range is not None or (metric.compare is not None and kind is StepKind.LIVE)
-    )
+    compared = metric.compare is not None and kind is not StepKind.BAKE
+    return metric.limit is not None or metric.range is not None or compared
+
+
+def kind_at(weight: int) -> StepKind:
+    """The kind of a step in which the candidate has so much."""
+    return StepKind.LIVE if 0 < weight < FULL_WEIGHT else StepKind.BAKE if weight else StepKind.PREVIEW
 
 
 @dataclass
@@ -349,7 +353,7 @@ class Ledger:
         account.counted_to = look.moment.mono
 
     def _windows(self, look: Look, account: Account) -> None:
-        kind = StepKind.BAKE if look.candidate and look.candidate.weight == FULL_WEIGHT else StepKind.LIVE
+        kind = kind_at(int(look.candidate.weight) if look.candidate else 0)
         plan = look.plan
         if plan is None:
             return

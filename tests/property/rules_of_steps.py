@@ -179,6 +179,20 @@ def rule_03_steps_are_taken_one_by_one(look: Look) -> str | None:
     return f"from step {step.index} to {after.index}" if after.index > step.index else None
 
 
+def rule_03_an_edited_step_gives_no_more_than_it_began_with(look: Look) -> str | None:
+    """A preview that is given a weight, or a step that is given more, has not been held at that weight."""
+    step, after, candidate, plan = look.before.step, look.after.step, look.candidate, look.ledger.account.plan
+    if step is None or after is None or candidate is None or plan is None or not look.same_rollout:
+        return None
+    if mode(look.after) is Mode.DIRECT or not step.index or not after.index or after.name != step.name:
+        return None
+    begun = next((int(one.weight) for one in plan.steps if one.name == step.name), FULL_WEIGHT)
+    risen = look.changed.get(candidate.revision, 0)
+    if risen > max(begun, int(candidate.weight)):
+        return f"{candidate.revision} gets {risen} in {step.name}, which began with {begun}"
+    return None
+
+
 def rule_04_pause_stops_advances(look: Look) -> str | None:
     candidate = look.candidate
     if candidate is None or not look.paused or mode(look.after) is Mode.DIRECT or mode(look.before) is Mode.DIRECT:
@@ -218,6 +232,18 @@ def rule_04_bad_answers_are_seen(look: Look) -> str | None:
         if speaks(metric, kind) and look.ledger.badly(look, metric):
             return _taken_back(look, f"{metric.name} is clearly bad")
     return None
+
+
+def rule_04_a_bad_preview_is_taken_back(look: Look) -> str | None:
+    """A Fail on what testers met ends the rollout at once, as one on live traffic does; there is no weight to be seen gone."""
+    candidate, step, plan = look.candidate, look.before.step, look.plan
+    if candidate is None or step is None or plan is None or candidate.weight or mode(look.before) is Mode.DIRECT:
+        return None
+    if not look.at_step or not look.same_plan or look.situation.deleting or not step.index:
+        return None
+    gone = not look.same_rollout or mode(look.after) is Mode.DIRECT
+    bad = [one.name for one in plan.metrics if speaks(one, StepKind.PREVIEW) and look.ledger.badly(look, one)]
+    return None if gone or not bad else f"{candidate.revision} is still tried although {bad} are clearly bad"
 
 
 def _taken_back(look: Look, why: str) -> str | None:
@@ -330,9 +356,11 @@ RULES_OF_STEPS = (
     rule_03_no_step_ends_on_a_bad_or_missing_answer,
     rule_03_approval_steps_end_by_approval,
     rule_03_steps_are_taken_one_by_one,
+    rule_03_an_edited_step_gives_no_more_than_it_began_with,
     rule_04_pause_stops_advances,
     rule_04_fail_takes_the_weight_in_the_same_reconcile,
     rule_04_bad_answers_are_seen,
+    rule_04_a_bad_preview_is_taken_back,
     rule_04_innocent_candidates_are_not_taken_back,
     rule_06_missing_answers_change_no_weight,
     rule_06_no_provider_no_advance,
