@@ -10,7 +10,7 @@ from modelrollout.api.errors import RecordError, SpecError
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.settings import Settings
 from modelrollout.api.status import ModelDeploymentStatus, Role
-from modelrollout.kube.kinds import SERVICE
+from modelrollout.kube.kinds import HTTP_ROUTE, SERVICE
 from modelrollout.metrics.subscription import MetricsSource
 from modelrollout.rollout.capacity import shares
 from modelrollout.rollout.evidence import carry
@@ -31,7 +31,7 @@ from modelrollout.runtime.store import Entry
 from modelrollout.traffic.gateway_api import preview_url, tester_header
 from modelrollout.traffic.ratio import effective
 from modelrollout.workload.identity import NO_REVISION, Owner
-from modelrollout.workload.objects import entry_service_name
+from modelrollout.workload.objects import entry_service_name, preview_service_name
 from modelrollout.workload.records import PlanRecord, plan_name
 
 from .children import Children
@@ -91,6 +91,7 @@ class Observer:
             deleting=view.deleting,
             tester_header=tester_header(owner) if plan and plan.router == "Gateway" else "",
             preview_url=_preview_url(owner, plan) if plan else "",
+            preview_problem=_preview_problem(children),
         )
 
     def _preflight(self, key: Key, status: ModelDeploymentStatus, plan: Plan | None) -> PreflightFacts:
@@ -170,6 +171,12 @@ def _effect(effect: Effect) -> str:
 def _preview_url(owner: Owner, plan: Plan) -> str:
     fields = plan_fields(plan)
     return preview_url(owner, fields.service, fields.traffic.gateway if fields.traffic else None)
+
+
+def _preview_problem(children: Children) -> str:
+    """Why the route of the preview host names, if there is one, is not taken."""
+    entry = children.entry(HTTP_ROUTE, preview_service_name(children.name))
+    return entry.view.refusal if entry is not None else ""
 
 
 def _target(view: ResourceView) -> Target:

@@ -86,9 +86,10 @@ class ServiceView(ChildView):
 
 @dataclass(frozen=True, slots=True)
 class HttpRouteView(ChildView):
-    """The owned route, as the gateway module reads it."""
+    """An owned route, as the gateway module reads it; `refusal`: why it is not in force, in words."""
 
     route: RouteView | None = None
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,8 @@ def _service(raw: Json) -> ServiceView:
 
 
 def _route(raw: Json) -> HttpRouteView:
-    return HttpRouteView(observed_digest(raw), controller_of(raw), _others(raw, "spec"), gateway_api.observe(raw))
+    read, refusal = gateway_api.observe(raw), gateway_api.refusal(raw)
+    return HttpRouteView(observed_digest(raw), controller_of(raw), _others(raw, "spec"), read, refusal)
 
 
 def _record(raw: Json) -> RecordView:

@@ -230,10 +230,16 @@ def _approval(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
     if not plan_step.approval or step.approval is not None:
         return None
     index = book.plan.steps.index(plan_step) + 1
-    url = book.situation.preview_url
-    where = f" It answers testers at {url}." if url and not plan_step.weight else ""
+    where = _where_it_answers(book) if not plan_step.weight else ""
     message = f"Step {index} of {len(book.plan.steps)} ({plan_step.name}) waits for approval: `kubectl modelrollout approve {book.situation.name}`. Then {next_text(book)}.{where}"
     return Wait(Phase.PAUSED, Reason.APPROVAL_REQUIRED, message)
+
+
+def _where_it_answers(book: Book) -> str:
+    url, problem = book.situation.preview_url, book.situation.preview_problem
+    if problem:
+        return f" Testers do not reach it at {url}: {problem}."
+    return f" It answers testers at {url}." if url else ""
 
 
 def _pause(book: Book, _step: StepStatus, _plan_step: PlanStep) -> Wait | None:

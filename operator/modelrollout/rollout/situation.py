@@ -122,7 +122,7 @@ class Situation:
     `metrics_problem`: the provider cannot be asked at all (unknown name), or the series are missing.
     `preflight`: looked at before the first weight only.
     `deleting`: the resource is being deleted. `tester_header`, `preview_url`: how testers reach a revision, and the
-    candidate, to be shown.
+    candidate, to be shown; `preview_problem`: why they do not, in words.
     """
 
     now: float
@@ -144,6 +144,7 @@ class Situation:
     deleting: bool = False
     tester_header: str = ""
     preview_url: str = ""
+    preview_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

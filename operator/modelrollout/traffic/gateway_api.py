@@ -84,10 +84,15 @@ def observe(raw: Json) -> RouteView:
     """
     generation = int(raw["metadata"].get("generation") or 0)
     weights = _weights(str(raw["metadata"]["name"]), raw)
-    problem = _problem(raw, generation)
+    problem = refusal(raw)
     if weights is None:
         problem = problem or "its rules are not as the operator made them"
     return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation)
+
+
+def refusal(raw: Json) -> str:
+    """Why some parent has not taken this generation of a route, in words; empty if all have."""
+    return _problem(raw, int(raw["metadata"].get("generation") or 0))
 
 
 def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:

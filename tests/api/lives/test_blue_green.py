@@ -177,6 +177,10 @@ def test_host_names_of_previews_have_a_route_of_their_own(life):
     route = life.observer.now("HTTPRoute", "fraud-preview")["spec"]
     assert (route["hostnames"], route["rules"][0]["backendRefs"][0]["name"]) == (["next.example.com"], "fraud-preview")
     assert life.status["previewURL"] == "http://next.example.com"
+    life.gateway.refuse("no listener has that name", "fraud-preview")
+    life.until(lambda status: "Testers do not reach it at http://next.example.com" in status["message"], "it is told")
+    life.gateway.refuse("")
+    life.until(lambda status: "It answers testers at http://next.example.com" in status["message"], "it is taken")
     life.objects.delete("HTTPRoute", "fraud-preview", propagationPolicy="Background")
     life.observer.until(lambda: life.observer.now("HTTPRoute", "fraud-preview"), "it is made again")
     life.apply("2", rollout=LONG)

@@ -73,6 +73,13 @@ def test_it_waits_for_approval_and_says_where_the_candidate_answers():
     )
 
 
+def test_it_says_why_testers_do_not_reach_it():
+    status = settled(previewed(plan_of(), preview_problem="Gateway ml/public: NoMatchingListenerHostname"))
+    assert status.message.endswith(
+        "Testers do not reach it at http://fraud-preview.ml.svc: Gateway ml/public: NoMatchingListenerHostname."
+    )
+
+
 def test_approved_it_switches_at_once_with_all_pods_and_then_bakes():
     status = settled(previewed(plan_of(), commands=(approval(),)))
     assert {entry.revision: int(entry.weight) for entry in status.revisions} == {"1-aa": 0, "2-bb": 10_000}
