@@ -4,6 +4,7 @@ Every wait is on something that the API server has stored. What a life has gone 
 `tests.harness.laws`.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Callable
@@ -209,6 +210,11 @@ class Life:
     def timeline(self) -> list[tuple[str, Any]]:
         """All weights that were set: version slug and percent."""
         return [(entry["revision"].rsplit("-", 1)[0], entry["weight"]) for entry in self.status["timeline"]]
+
+    def events(self) -> dict[str, str]:
+        """The Events of all ModelDeployments as kubectl shows them, reason → type."""
+        items = json.loads(self.kubectl.ok("get", "events", "-o", "json"))["items"]
+        return {item["reason"]: item["type"] for item in items if item["involvedObject"]["kind"] == "ModelDeployment"}
 
     def outcomes(self) -> list[tuple[str, str]]:
         return [(entry["version"], entry["outcome"]) for entry in self.status["history"]]

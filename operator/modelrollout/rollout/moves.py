@@ -37,6 +37,7 @@ from .book import (
     without_rollout,
 )
 from .capacity import candidate_pods, stable_pods
+from .outlook import outlook
 from .plan import PlanStep
 from .situation import EventNote, Target
 from .words import cut, percent
@@ -111,7 +112,11 @@ def weigh(book: Book, step: PlanStep) -> Move:
     candidate, now = book.candidate, book.now
     assert candidate is not None
     status = book.status
+    events: tuple[EventNote, ...] = ()
     if status.step is None or status.step.name != step.name or status.step.index == 0:
+        if book.step is None and (expected := outlook(book.plan, book.situation.preflight)):
+            status = _expecting(status, expected)
+            events = (EventNote(Reason.UNDERPOWERED, expected, warning=True),)
         status = _restarts_from_here(book, with_step(_with_effects(book, status), book.plan, step, now))
     if candidate.weight != step.weight:
         status = with_weight(status, candidate.revision, step.weight, now, f"step {step.name}")
@@ -126,8 +131,13 @@ def weigh(book: Book, step: PlanStep) -> Move:
         Phase.PROGRESSING,
         Reason.ROUTE_PENDING,
         f"Version {candidate.version} gets {percent(step.weight)} of traffic.",
-        (EventNote(Reason.WEIGHT_CHANGED, text),),
+        (EventNote(Reason.WEIGHT_CHANGED, text), *events),
     )
+
+
+def _expecting(status: ModelDeploymentStatus, expected: str) -> ModelDeploymentStatus:
+    assert status.rollout is not None
+    return status.model_copy(update={"rollout": status.rollout.model_copy(update={"outlook": cut(expected, 512)})})
 
 
 def _with_effects(book: Book, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
