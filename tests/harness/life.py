@@ -194,6 +194,16 @@ class Life:
             body = {"metadata": {"annotations": {BEHAVIOR: behavior}}}
             self.objects.patch("Pod", pod["metadata"]["name"], body, manager="kubelet")
 
+    def down(self, version: str) -> None:
+        """Have all live pods of a version become unready, and wait until the operator knows of all of them."""
+        self.behave(version, "never-ready")
+        revision = self.revision(version)
+
+        def all_of_them(status: Json) -> bool:
+            return any(one["revision"] == revision and not one["readyReplicas"] for one in status["revisions"])
+
+        self.until(all_of_them, f"version {version} has no ready pod")
+
     def route(self) -> dict[str, int]:
         """What the route carries, revision → basis points."""
         return carried(self.name, self.observer.now("HTTPRoute", self.name))
