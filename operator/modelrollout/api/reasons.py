@@ -127,7 +127,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Look at what both depend on; the rollout goes on when stable is below the limit again. Or abort, or raise `limit`.",
     ),
     Reason.UNDERPOWERED: Explanation(
-        "At this traffic the last live step cannot certify that the candidate is not much worse before its `maxDuration`.",
+        "At this traffic the last live step cannot certify that the candidate is not much worse before its `maxDuration`; as an Event: expected so from stable's traffic.",
         "Send more traffic, raise `weight` or `maxDuration`, raise `ignoreBelow` or `nonInferiorityMargin`, or approve the step when it pauses.",
     ),
     Reason.NOT_ENOUGH_EVIDENCE: Explanation(

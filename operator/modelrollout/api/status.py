@@ -177,6 +177,8 @@ class RolloutStatus(StatusModel):
     """Container restarts of the candidate's pods before the step began."""
     planned_windows: int = 0
     """Windows that the plan had for the evidence when the candidate started; never changed afterwards."""
+    outlook: Annotated[str, Field(max_length=512)] | None = None
+    """What of the plan is out of reach at the traffic that stable had before the first weight, and what would help."""
     blocked: Problem | None = None
     """Why the candidate stays at weight 0 until the spec changes or it is retried."""
 

@@ -127,7 +127,8 @@ def _note(deployment: Deployment) -> str:
     desired = deployment.status.desired
     if desired and desired.state is DesiredState.QUEUED:
         return f"version {desired.version} waits until this rollout is over"
-    return ""
+    rollout = deployment.status.rollout
+    return (rollout.outlook or "") if rollout else ""
 
 
 def _revision(deployment: Deployment, found: RevisionStatus, now: float) -> RevisionView:

@@ -100,7 +100,7 @@ class Observer:
             return PreflightFacts()
         found = self.metrics.preflight(key)
         effects = {name: _effect(effect) for name, effect in found.effects.items()}
-        return PreflightFacts(found.ready, found.problem, effects)
+        return PreflightFacts(found.ready, found.problem, effects, found.traffic)
 
     def _plan(self, key: Key, view: ResourceView, look: _Look) -> tuple[Plan | None, str, Problem | None]:
         if not isinstance(view.accepted, SpecError):

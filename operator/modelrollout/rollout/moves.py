@@ -37,6 +37,7 @@ from .book import (
     without_rollout,
 )
 from .capacity import candidate_pods, stable_pods
+from .outlook import outlook
 from .plan import PlanStep
 from .situation import EventNote, Target
 from .words import cut, percent
@@ -111,8 +112,12 @@ def weigh(book: Book, step: PlanStep) -> Move:
     candidate, now = book.candidate, book.now
     assert candidate is not None
     status = book.status
+    events: tuple[EventNote, ...] = ()
     begun = status.step
     if begun is None or begun.name != step.name or begun.index == 0 or begun.weight not in (None, step.weight):
+        if book.step is None and (expected := outlook(book.plan, book.situation.preflight)):
+            status = _expecting(status, expected)
+            events = (EventNote(Reason.UNDERPOWERED, expected, warning=True),)
         status = _restarts_from_here(book, with_step(_with_effects(book, status), book.plan, step, now))
     if candidate.weight != step.weight:
         status = with_weight(status, candidate.revision, step.weight, now, f"step {step.name}")
@@ -127,7 +132,13 @@ def weigh(book: Book, step: PlanStep) -> Move:
     if not step.weight and not candidate.weight:
         message = "is previewed: it answers testers, and nobody else"
         note = EventNote(Reason.PREVIEWING, f"Version {candidate.version} {message} ({where})")
-    return Move(status, Phase.PROGRESSING, Reason.ROUTE_PENDING, f"Version {candidate.version} {message}.", (note,))
+    text = f"Version {candidate.version} {message}."
+    return Move(status, Phase.PROGRESSING, Reason.ROUTE_PENDING, text, (note, *events))
+
+
+def _expecting(status: ModelDeploymentStatus, expected: str) -> ModelDeploymentStatus:
+    assert status.rollout is not None
+    return status.model_copy(update={"rollout": status.rollout.model_copy(update={"outlook": cut(expected, 512)})})
 
 
 def _with_effects(book: Book, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
