@@ -301,9 +301,13 @@ class Pace(Enum):
     """Its metrics being certified, or its hold, whichever comes first."""
 
 
+# A list of all forms is a cheap question; a regular expression on a value that may be an integer is not.
+_NONE_OR_ALL = [
+    f"{whole}{rest}{sign}" for whole in ("0", "00", "100") for rest in ("", ".0", ".00") for sign in ("", "%")
+]
 _AT_ONCE = (
     "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.steps) || self.steps.all(s, type(s.weight) == int "
-    "? s.weight == 0 || s.weight == 100 : s.weight.matches('^(00?|100)([.]00?)?%?$'))"
+    f"? s.weight in [0, 100] : s.weight in {_NONE_OR_ALL})"
 )
 _AT_ONCE_TEXT = "BlueGreen switches all traffic at once: its steps have weight 0 or 100; for others use strategy Canary"
 

@@ -129,3 +129,11 @@ def test_what_was_taken_back_is_told_once():
         reasons += [note.reason for note in decision.events]
         status = decision.status
     assert reasons == ["RolledBack"]
+
+
+def test_a_preview_adds_nothing_to_what_is_expected_and_without_a_live_step_nothing_is():
+    asked_there = ERRORS | {"when": ["Preview", "Live"]}
+    preview = [{"weight": 0, "hold": "20m"}, *HOUR]
+    assert not said(50, 0.005, asked_there, steps=preview)
+    assert "the time of step half is up after 1h20m" in said(0.2, 0.005, asked_there, steps=preview)
+    assert not said(0.2, 0.005, steps=[{"weight": 0}, {"weight": 100, "hold": "1h"}])
