@@ -3,7 +3,8 @@
 The route has one header rule for each live revision and one weighted rule over all of them. The header rules serve testers, and
 they keep each version's backend warm: some data planes drop a backend whose weight is 0 and answer a burst of errors when it
 comes back. They stand first, where precedence by specificity puts them anyway. One more leads to whatever the candidate is, so
-that testers need not learn its name.
+that testers need not learn its name; without one to stable, which is where a promotion has it lead anyway, so that promoting
+changes nothing in the route.
 
 Every backendRef carries a filter of its own, a response header that names the revision. Envoy-based gateways then keep one
 cluster per version instead of one per rule, so that their counters tell versions apart; Traefik takes it, and has one service
@@ -99,11 +100,9 @@ def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
     """The route; its order does not depend on the order of the weights."""
     owner, revisions = intent.owner, sorted(intent.weights)
     path = {"type": "PathPrefix", "value": gateway.path_prefix or "/"}
-    named = [(revision, revision) for revision in revisions]
-    if intent.candidate is not None and intent.candidate in intent.weights:
-        named.append((CANDIDATE, intent.candidate))
+    tried = intent.candidate or max(revisions, key=lambda revision: intent.weights[revision])
     rules = []
-    for name, revision in named:
+    for name, revision in [*((revision, revision) for revision in revisions), (CANDIDATE, tried)]:
         header = {"type": "Exact", "name": TESTER_HEADER, "value": f"{tester_token(owner)}-{name}"}
         rules.append(_rule({"path": path, "headers": [header]}, gateway, [_backend(owner, revision, 1)]))
     backends = [_backend(owner, revision, intent.weights[revision]) for revision in revisions]

@@ -60,11 +60,13 @@ def test_one_header_rule_for_each_live_revision_then_one_weighted_rule(intent):
     assert [rule["matches"][0].get("headers") for rule in rules] == [
         [{"type": "Exact", "name": "x-modelrollout-version", "value": f"{token}-{first}"}],
         [{"type": "Exact", "name": "x-modelrollout-version", "value": f"{token}-{second}"}],
+        [{"type": "Exact", "name": "x-modelrollout-version", "value": f"{token}-candidate"}],
         None,
     ]
     assert [[(ref["name"], ref["weight"]) for ref in rule["backendRefs"]] for rule in rules] == [
         [(f"fraud-{first}", 1)],
         [(f"fraud-{second}", 1)],
+        [(f"fraud-{first}", 1)],
         [(f"fraud-{first}", 9500), (f"fraud-{second}", 500)],
     ]
 
@@ -73,7 +75,7 @@ def test_a_backend_without_a_share_is_kept(intent):
     first, second = intent.weights
     rules = built(replace(intent, weights={first: 10_000, second: 0}))["spec"]["rules"]
     assert [ref["weight"] for ref in rules[-1]["backendRefs"]] == [10_000, 0]
-    assert len(rules) == 3
+    assert len(rules) == 4
 
 
 def test_the_order_of_the_weights_makes_no_difference(intent):
@@ -249,6 +251,12 @@ def test_testers_who_name_no_revision_meet_the_candidate(intent):
     assert rules[2]["matches"][0]["headers"] == [header]
     assert [ref["name"] for ref in rules[2]["backendRefs"]] == [f"fraud-{second}"]
     assert observe(accepted_status(built(asked))).weights == {first: 10_000, second: 0}
+
+
+def test_a_promotion_changes_nothing_in_the_route(intent):
+    first, second = intent.weights
+    baked = replace(intent, weights={first: 0, second: 10_000}, candidate=second)
+    assert built(replace(baked, candidate=None)) == built(baked)
 
 
 def test_previews_with_host_names_have_a_route_of_their_own_to_the_preview_service(intent):
