@@ -168,7 +168,7 @@ class RolloutStatus(StatusModel):
     started_at: Timestamp
     """When the candidate was recorded."""
     replicas: int
-    """Stable's pod count when the candidate started (R in the capacity rule)."""
+    """Stable's pod count when the candidate started (R in the capacity rule); before all traffic moves, what an autoscaler has made of it."""
     loaded_at: Timestamp | None = None
     """When the candidate was first ready."""
     loading: Span = Span("0s")

@@ -440,12 +440,27 @@ def next_step_begins(book: Book) -> Move | Wait | None:
     if candidate is None or book.step is None or following is None:
         return None
     if following.weight > candidate.weight:
+        if grown := _as_large_as_stable_now(book, following):
+            return grown
         needed = max(recorded_pods(book)[candidate.revision], _pods_before(book, following.weight))
         if moved := scale(book, {candidate.revision: needed}):
             return moved
         if obstacle := _obstacle(book, candidate, needed):
             return obstacle
     return weigh(book, following)
+
+
+def _as_large_as_stable_now(book: Book, following: PlanStep) -> Move | None:
+    """Before all traffic moves R is raised to what an autoscaler has stable run by now: for the candidate, and for the way back."""
+    rollout, stable, scaled = book.status.rollout, book.stable, book.plan.autoscaled
+    if rollout is None or stable is None or scaled is None or following.weight != FULL_WEIGHT:
+        return None
+    running = min(book.facts(stable.revision).replicas, scaled[1])
+    if running <= rollout.replicas:
+        return None
+    status = book.status.model_copy(update={"rollout": rollout.model_copy(update={"replicas": running})})
+    text = f"Stable runs {running} pods by now; the candidate gets as many before all traffic."
+    return Move(status, Phase.PROGRESSING, Reason.SCALING_UP, text)
 
 
 def _pods_before(book: Book, weight: int) -> int:

@@ -104,6 +104,18 @@ def test_a_blue_green_candidate_is_previewed_in_full_size_and_not_approved_befor
     assert status.summary.reason == "ScalingUp"
 
 
+def test_before_the_switch_it_grows_to_what_an_autoscaler_has_made_of_stable():
+    plan = replace(plan_of(replicas=1), autoscaled=(1, 4))
+    one = previewed(plan).revisions["2-bb"]
+    pods = {"1-aa": replace(one, replicas=9, pods=9, ready=9), "2-bb": one}
+    held = settled(previewed(plan, revisions=pods))
+    assert (held.rollout.replicas, [entry.replicas for entry in held.revisions]) == (1, [1, 1])
+    status = settled(previewed(plan, commands=(approval(),), revisions=pods))
+    assert status.rollout.replicas == 4, "as many as the autoscaler may make"
+    assert [(int(entry.weight), entry.replicas) for entry in status.revisions] == [(10_000, 4), (0, 4)]
+    assert status.summary.reason == "ScalingUp"
+
+
 def test_time_without_a_ready_pod_is_not_covered():
     plan = plan_of(steps=[{"weight": 0, "hold": "1m"}, {"weight": 100}])
     gone = {"1-aa": previewed(plan).revisions["1-aa"], "2-bb": RevisionFacts(exists=True, replicas=1, pods=1)}
