@@ -44,11 +44,12 @@ def _approved(look: Look, step: StepStatus) -> bool:
     return step.approval is not None or look.accepted(Action.APPROVE)
 
 
-def _excused(look: Look, step: StepStatus, planned: PlanStep) -> bool:
-    """Its time is up, and a person or the spec lets it go on without evidence."""
+def _excused(look: Look, step: StepStatus) -> bool:
+    """Its time is up, by any plan that may be meant, and a person or the spec lets it go on without evidence."""
     account, plan = look.ledger.account, look.plan
     spent = look.moment.mono - account.since if account.since is not None else 0.0
-    if plan is None or spent + SLACK + account.allowance < planned.max_duration:
+    longest = min((one.max_duration for one in look.steps(step.name)), default=math.inf)
+    if plan is None or spent + SLACK + account.allowance < longest:
         return False
     by_hand = bool(step.inconclusive) and _approved(look, step)
     return plan.on_inconclusive is OnInconclusive.PROMOTE or by_hand
@@ -88,7 +89,7 @@ def _by_evidence(look: Look, planned: PlanStep) -> bool:
 def rule_03_a_step_ends_after_its_covered_hold(look: Look) -> str | None:
     step = ended_step(look)
     planned = step and _shortest(look, step)
-    if not step or not planned or _excused(look, step, planned):
+    if not step or not planned or _excused(look, step):
         return None
     kind = planned.kind
     if _by_evidence(look, planned):
@@ -106,7 +107,7 @@ def rule_03_a_step_ends_after_its_covered_hold(look: Look) -> str | None:
 def rule_03_wall_time_since_applied_is_necessary(look: Look) -> str | None:
     step = ended_step(look)
     planned = step and _shortest(look, step)
-    if not step or not planned or _excused(look, step, planned) or not planned.hold or _by_evidence(look, planned):
+    if not step or not planned or _excused(look, step) or not planned.hold or _by_evidence(look, planned):
         return None
     if step.applied_at is None:
         return f"{step.name} ends and was never applied"
@@ -117,7 +118,7 @@ def rule_03_wall_time_since_applied_is_necessary(look: Look) -> str | None:
 def rule_03_a_step_ends_with_its_sample(look: Look) -> str | None:
     step = ended_step(look)
     planned = step and _shortest(look, step)
-    if not step or not planned or _excused(look, step, planned):
+    if not step or not planned or _excused(look, step):
         return None
     for metric in look.gating(planned.kind):
         seen = sum(look.ledger.account.requests.get(metric.name, {}).values())
@@ -130,7 +131,7 @@ def rule_03_the_last_live_step_ends_with_its_certificate(look: Look) -> str | No
     step = ended_step(look)
     planned = step and _shortest(look, step)
     plan = look.plan
-    if not step or not planned or plan is None or not look.same_plan or _excused(look, step, planned):
+    if not step or not planned or plan is None or not look.same_plan or _excused(look, step):
         return None
     if planned.kind is not StepKind.LIVE or planned != [one for one in plan.steps if one.kind is StepKind.LIVE][-1]:
         return None
