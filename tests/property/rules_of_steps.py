@@ -148,13 +148,15 @@ def rule_03_no_step_ends_on_a_bad_or_missing_answer(look: Look) -> str | None:
     if any(planned.kind is not one.kind for one in look.steps(step.name)):
         return None
     said = {metric.name: metric.verdict for metric in look.after.metrics}
+    through = {metric.name: float(metric.through or 0.0) for metric in look.before.metrics}
     for metric in look.gating(planned.kind):
         newest = [
             window
             for window in look.situation.windows.get(metric.name, ())
             if step.applied_at is not None and window.start >= step.applied_at
         ]
-        if newest and not newest[-1].answered:
+        # After a clock that was set back the windows that are shown may be older than what was judged.
+        if newest and not newest[-1].answered and newest[-1].end >= through.get(metric.name, 0.0):
             return f"{step.name} ends while {metric.name} answers {newest[-1].answer}"
         if said.get(metric.name) in (Verdict.FAIL, Verdict.NO_DATA, Verdict.ERROR):
             return f"{step.name} ends while {metric.name} says {said[metric.name]}"

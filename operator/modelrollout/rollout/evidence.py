@@ -81,7 +81,9 @@ def _rollout(book: Book, passed: float) -> ModelDeploymentStatus:
         status = status.model_copy(update={"rollout": rollout})
     if rollout.loaded_at is None:
         loaded = Timestamp(book.now) if candidate.replicas and book.confirmed(candidate, _first_need(book)) else None
-        rollout = rollout.model_copy(update={"loading": Span.of(rollout.loading.seconds + passed), "loaded_at": loaded})
+        news: dict[str, object] = {"loading": Span.of(rollout.loading.seconds + passed), "loaded_at": loaded}
+        # Until here a restart is part of loading, which has its deadline; from here on it is a fault.
+        rollout = rollout.model_copy(update=news | ({"restarts_base": restarts} if loaded else {}))
         status = status.model_copy(update={"rollout": rollout})
     return _step(Book(book.situation, status), passed)
 

@@ -143,8 +143,9 @@ def unstable_candidate_takes_back(book: Book) -> Move | None:
     facts = book.facts(candidate.revision)
     restarts = facts.restarts - rollout.restarts_base
     why = f" {facts.trouble}" if facts.trouble else ""
-    if step.index and restarts >= RESTARTS_THAT_FAIL:
-        message = f"Its containers restarted {restarts} times within step {step.name}.{why}"
+    if rollout.loaded_at is not None and restarts >= RESTARTS_THAT_FAIL:
+        where = f"within step {step.name}" if step.index else "before its first step"
+        message = f"Its containers restarted {restarts} times {where}.{why}"
         return reject(book, Outcome.FAILED, Reason.CANDIDATE_UNSTABLE, message)
     deadline = book.plan.unavailable_deadline
     if rollout.loaded_at is not None and candidate.unready is not None and candidate.unready.seconds >= deadline:
