@@ -6,6 +6,7 @@ conditions), because a changed view wakes a worker. Raw objects end here.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,8 +47,9 @@ class ResourceView:
     deleting: bool
     accepted: Accepted | SpecError = field(compare=False)
     status: ModelDeploymentStatus = field(compare=False)
-    raw_status: Json = field(repr=False)
-    raw_spec: Json = field(repr=False)
+    stored_status: str = field(repr=False)
+    stored_spec: str = field(repr=False)
+    """As the API server has them, as canonical JSON: a tenth of the memory, and enough to tell whether anything changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,11 @@ class CommandView:
     created: float
 
 
+def canonical(value: Json) -> str:
+    """One text for each JSON value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def seen(entry: Entry[Any]) -> Seen:
     """What a guarded write has to know of a child."""
     return Seen(entry.uid, entry.resource_version, entry.view.digest, entry.view.controller)
@@ -125,8 +132,8 @@ def watched(settings: Settings) -> dict[str, Watched]:
             deleting=bool(metadata.get("deletionTimestamp")),
             accepted=_accepted(metadata["name"], spec, settings),
             status=_status(status),
-            raw_status=status,
-            raw_spec=spec,
+            stored_status=canonical(status),
+            stored_spec=canonical(spec),
         )
 
     return {

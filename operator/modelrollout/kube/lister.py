@@ -1,8 +1,8 @@
 """Full lists of the watched kinds: at the start, after a watch began anew, and once in a while.
 
-A watch tells what changes, and after a break in it begins anew with what is there; what vanished meanwhile it never tells. So
-each kind is listed whole at the start (before anything is decided), whenever the Store has seen a watch begin anew, and by a
-slow timer. Lists come in pages and each object is projected and let go.
+A watch tells what changes; what vanished in a break that it could not bridge it never tells. So each kind is listed whole at the
+start (before anything is decided), whenever a watch began anew, and by a slow timer. Lists come in pages and each object is
+projected and let go.
 """
 
 from __future__ import annotations
@@ -44,13 +44,22 @@ class Lister:
     ) -> None:
         self._api, self._store, self._clock = api, store, clock
         self._kinds = {listed.kind.kind: listed for listed in kinds}
-        self._namespaces = tuple(namespaces) or ("",)
+        self._versions: dict[tuple[str, str], str] = {}
+        self.namespaces = tuple(namespaces) or ("",)
 
     async def list_all(self) -> None:
         """List every kind, trying again until each has been listed once."""
         for name in self._kinds:
             while not await self._list(name):
                 await self._pause(PATIENCE)
+
+    def version(self, kind: str, namespace: str) -> str:
+        """The version of the last list of a kind in one of the `namespaces`; empty where there is none."""
+        return self._versions.get((kind, namespace), "")
+
+    async def list(self, kind: str) -> bool:
+        """List one kind whole; tells whether that went well."""
+        return await self._list(kind)
 
     async def run(self, every: float) -> None:
         """List again for ever: what was relisted soon, everything each `every` seconds."""
@@ -74,6 +83,7 @@ class Lister:
             await self._list_once(listed)
         except NotFound:
             log.info("the cluster does not serve %s", listed.kind.plural)
+            self._versions = {place: version for place, version in self._versions.items() if place[0] != name}
             return True
         except Gone:
             log.info("the list of %s took too long and is begun again", listed.kind.plural)
@@ -85,14 +95,15 @@ class Lister:
 
     async def _list_once(self, listed: Listed) -> None:
         listing = self._store.listing(listed.kind.kind)
-        versions = []
-        for namespace in self._namespaces:
+        versions = {}
+        for namespace in self.namespaces:
             version = ""
             async for page in self._api.pages(listed.kind, namespace=namespace, labels=listed.labels):
                 for raw in page.items:
                     listing.add(raw)
                 version = page.resource_version
                 await asyncio.sleep(0)  # thousands of projections must not hold up the loop
-            versions.append(version)
+            versions[listed.kind.kind, namespace] = version
         # Of several lists the oldest says what has certainly vanished.
-        listing.end(min(versions, key=int), consistent=len(versions) == 1)
+        listing.end(min(versions.values(), key=int), consistent=len(versions) == 1)
+        self._versions |= versions
