@@ -77,6 +77,8 @@ class Account:
     within_a_window: float = 0.0
     restarts: int | None = None
     counted_to: float = 0.0
+    served: dict[str, int] = field(default_factory=dict)
+    """What the data plane carried at the last look."""
     plan: Plan | None = None
     """The plan in force when the step began."""
 
@@ -350,6 +352,10 @@ class Ledger:
             begin = max(account.counted_to, route.serving_since)
             account.lived += max(0.0, look.moment.mono - begin)
             account.since = begin if account.since is None else account.since
+        elif account.served == live(look.before) and look.at_step:
+            # Somebody has changed it meanwhile; until then it was as intended.
+            account.lived += max(0.0, min(look.moment.mono, route.serving_since) - account.counted_to)
+        account.served = dict(route.serving)
         account.counted_to = look.moment.mono
 
     def _windows(self, look: Look, account: Account) -> None:
