@@ -82,7 +82,8 @@ def _by_evidence(look: Look, planned: PlanStep) -> bool:
     """Whether a step may end before its hold, because its metrics are certified."""
     if look.plan is None or not look.plan.by_evidence or planned.kind is not StepKind.LIVE:
         return False
-    judged = [metric for metric in look.gating(planned.kind) if metric.judged_by is Method.SEQUENTIAL]
+    gates = [metric for metric in look.plan.metrics if metric.gates and speaks(metric, planned.kind)]
+    judged = [metric for metric in gates if metric.judged_by is Method.SEQUENTIAL]
     return bool(judged) and _uncertain(look, planned.kind) is None
 
 

@@ -189,8 +189,8 @@ def candidate_without_ready_pod_gives_back(book: Book) -> Move | None:
     A weight that was recorded and never carried out goes in any case: nothing rises onto pods that are not ready.
     """
     candidate = book.candidate
-    if candidate is None or not candidate.weight or book.ready(candidate):
-        return None
+    if candidate is None or not candidate.weight or book.ready(candidate) or not book.full:
+        return None  # of what is scaled to 0 nothing is ready, while stable's last pods are still going
     if not book.ready(book.stable) and not _raised_in_vain(book, candidate):
         return None
     return give_back(book, Reason.CANDIDATE_UNREADY, "The candidate has no ready pod.")
