@@ -290,7 +290,8 @@ def edited_steps_are_followed(book: Book) -> Move | Wait | None:
     else:
         reached = [plan_step for plan_step in steps if plan_step.weight <= candidate.weight]
         if reached and reached[-1].weight < candidate.weight and not book.ready(book.stable):
-            return stable_is_unavailable(book, "to take traffic back")
+            # It may have been scaled to 0 in mid-rollout, and has no pods because it was never given them again.
+            return scale(book, recorded_pods(book)) or stable_is_unavailable(book, "to take traffic back")
         if reached:
             return weigh(book, reached[-1])
         before_all = StepStatus(name="", index=0, total=len(steps), started_at=Timestamp(book.now))

@@ -192,6 +192,17 @@ def test_an_edit_from_canary_to_blue_green_takes_the_traffic_back_and_previews()
     assert (status.step.name, status.step.applied_at) == ("preview", None)
 
 
+def test_an_edit_that_takes_traffic_back_gives_stable_its_pods_first():
+    canary = plan_of(strategy="Canary", steps=[{"weight": 50, "hold": "10m"}])
+    found = under_way(canary)
+    stable, candidate = found.status.revisions
+    status = found.status.model_copy(update={"revisions": (stable.model_copy(update={"replicas": 0}), candidate)})
+    gone = {"1-aa": RevisionFacts(exists=True), "2-bb": found.revisions["2-bb"]}
+    after_it = settled(replace(found, status=status, revisions=gone, plan=plan_of(), plan_name="other"))
+    assert [(int(entry.weight), entry.replicas) for entry in after_it.revisions] == [(5000, 1), (5000, 1)]
+    assert after_it.summary.reason == "StableUnavailable"
+
+
 def test_an_edit_from_canary_to_blue_green_in_a_bake_stays_at_100():
     canary = plan_of(strategy="Canary", steps=[{"weight": 50}, {"weight": 100, "hold": "10m"}])
     status = settled(replace(under_way(canary, weight=100, index=2), plan=plan_of(), plan_name="other"))
