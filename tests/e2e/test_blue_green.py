@@ -10,7 +10,7 @@ from typing import Any
 from tests.cluster import Provider
 from tests.e2e.conftest import Desk
 from tests.e2e.served import Served
-from tests.e2e.users import PROOF, Users, fits, routing_failures, versions
+from tests.e2e.users import Users, all_from, routing_failures, versions
 from tests.load import BODY
 
 RATE = 50.0
@@ -56,7 +56,7 @@ def test_a_version_is_tried_switched_to_and_another_one_returns_from_its_bake(de
         _testers_meet(desk, model, "3")
         model.accepted("Approve", "preview")
         model.taken_back("3")
-        _all_from(desk, users, "2")
+        all_from(desk.observer, users, "2", 60)
         assert set(model.pods("2")) == pods
     assert model.timeline() == [("1", 100), ("2", 100), ("3", 100), ("3", 0)]
     assert model.status["rejected"][-1]["reason"] == "ErrorRateTooHigh"
@@ -88,17 +88,7 @@ def _testers_meet(desk: Desk, model: Served, version: str) -> None:
 
 def _switch(desk: Desk, model: Served, users: Users, version: str) -> None:
     model.accepted("Approve", "preview")
-    _all_from(desk, users, version)
-
-
-def _all_from(desk: Desk, users: Users, version: str) -> None:
-    """Wait until the last users were all answered by one version; the gateway is a moment behind the route."""
-    enough = len(users.answers) + PROOF
-    desk.observer.until(
-        lambda: len(users.answers) >= enough and fits(users.answers[-PROOF:], {version: 100}),
-        f"all users reach version {version}",
-        60,
-    )
+    all_from(desk.observer, users, version, 60)
 
 
 def _answers(model: Served, headers: dict[str, str]) -> str:

@@ -14,7 +14,18 @@ from demo.places import MANIFESTS
 from modelrollout.api.scalars import Timestamp
 from tests.e2e.conftest import Desk
 from tests.e2e.served import EPOCH, Served
-from tests.e2e.users import PROOF, UNLIKELY, Users, chi_square, fits, routed_by, routing_failures, versions, within
+from tests.e2e.users import (
+    PROOF,
+    UNLIKELY,
+    Users,
+    all_from,
+    chi_square,
+    fits,
+    routed_by,
+    routing_failures,
+    versions,
+    within,
+)
 from tests.load import Answer, Report
 
 RATE = 100.0
@@ -59,7 +70,7 @@ def story(desk: Desk) -> Iterator[Story]:
         for number in (3, 4):
             began[str(number)] = _apply(served, number)
             served.taken_back(str(number))
-            _all_from(desk, users, "2")
+            all_from(desk.observer, users, "2", 30)
         began["end"] = users.answers[-1].at
     yield Story(served, users.report, began, pods)
     served.delete()
@@ -70,16 +81,6 @@ def _apply(served: Served, number: int) -> float:
     generation = stored["metadata"]["generation"]
     seen = served.observer.history("ModelDeployment", served.name)
     return next(one.at for one in seen if one.raw["metadata"]["generation"] == generation) + EPOCH
-
-
-def _all_from(desk: Desk, users: Users, version: str) -> None:
-    """Wait until the gateway sends everybody to one version; for a moment after the route it goes by the former weights."""
-    enough = len(users.answers) + PROOF
-    desk.observer.until(
-        lambda: len(users.answers) >= enough and fits(users.answers[-PROOF:], {version: 100}),
-        f"all users reach version {version}",
-        30,
-    )
 
 
 def _sent(answer: Answer) -> float:

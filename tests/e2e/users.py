@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from tests.harness.watching import Observer
 from tests.load import Answer, Load, Report
 
 LONGEST = 600.0
@@ -97,3 +98,13 @@ def routed_by(answers: Sequence[Answer], shares: Mapping[str, float]) -> int | N
 def fits(answers: Iterable[Answer], shares: Mapping[str, float], limit: float = UNLIKELY) -> bool:
     """Whether answers come from these versions alone, and as often as their shares (in percent) say."""
     return chi_square(versions(answers), shares) < limit
+
+
+def all_from(observer: Observer, users: Users, version: str, seconds: float) -> None:
+    """Wait until the last users were all answered by one version; the gateway goes by the former weights a moment longer than the route."""
+    enough = len(users.answers) + PROOF
+    observer.until(
+        lambda: len(users.answers) >= enough and fits(users.answers[-PROOF:], {version: 100}),
+        f"all users reach version {version}",
+        seconds,
+    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from .base import Enum, Flag, Model, Whole, rule, unique, validations
+from .base import Enum, Flag, Model, Whole, canonical_json, rule, unique, validations
 from .scalars import AboveOne, Duration, Factor, LatencyBound, Margin, Number, Rate
 
 Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,30}[a-z0-9])?$", max_length=32)]
@@ -335,7 +334,7 @@ class Metric(
     @cached_property
     def text(self) -> str:
         """As written, as canonical JSON: equal texts, the same definition."""
-        return json.dumps(self.written(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return canonical_json(self.written())
 
     @property
     def kind(self) -> str:

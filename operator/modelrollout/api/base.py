@@ -6,6 +6,7 @@ rules that the API server checks at `kubectl apply`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -31,7 +32,8 @@ class Model(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-_ANY: set[str] = set()
+_NO_FIELDS: set[str] = set()
+"""Shared by all parts of all statuses, and never added to."""
 
 
 class StatusModel(Model):
@@ -41,7 +43,7 @@ class StatusModel(Model):
 
     def model_post_init(self, _context: object) -> None:
         """Which fields were given is asked by nobody, and thousands of statuses would each keep a set of them for each part."""
-        object.__setattr__(self, "__pydantic_fields_set__", _ANY)
+        object.__setattr__(self, "__pydantic_fields_set__", _NO_FIELDS)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """As pydantic's, at a fifth of the cost: every decision makes dozens of these, and frozen parts need no copying."""
@@ -50,7 +52,7 @@ class StatusModel(Model):
         fields = update or {}
         copied = self.__class__.__new__(self.__class__)
         object.__setattr__(copied, "__dict__", {**self.__dict__, **fields})
-        object.__setattr__(copied, "__pydantic_fields_set__", _ANY)
+        object.__setattr__(copied, "__pydantic_fields_set__", _NO_FIELDS)
         object.__setattr__(copied, "__pydantic_extra__", None)
         object.__setattr__(copied, "__pydantic_private__", None)
         return copied
@@ -82,6 +84,11 @@ def rule(
 def validations(*rules: dict[str, str]) -> dict[str, Any]:
     """The schema extension that carries CEL rules to the CRD."""
     return {"x-kubernetes-validations": list(rules)}
+
+
+def canonical_json(value: Any) -> str:
+    """One text for each JSON value, whatever the order of its keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def unique(names: Iterable[str | None], what: str) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
+from modelrollout.api.base import canonical_json
 from modelrollout.api.reasons import Reason
 from modelrollout.api.settings import Settings
 from modelrollout.kube.api import KubeApi
@@ -42,7 +43,7 @@ from .memory import Memory, PodsSeen, Settled
 from .observe import Observer
 from .prime import remember_pods
 from .records import Records
-from .views import ResourceView, canonical
+from .views import ResourceView
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +189,7 @@ class Controller:
     ) -> Problem | None:
         status, owner = decision.status, Owner(*key, entry.uid)
         written = status.written() if self._worth_writing(entry, memory, decision) else None
-        if written is not None and canonical(written) == entry.view.stored_status:
+        if written is not None and canonical_json(written) == entry.view.stored_status:
             written = None
         if written is None and not memory.refused:
             return None

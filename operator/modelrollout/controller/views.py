@@ -6,7 +6,6 @@ conditions), because a changed view wakes a worker. Raw objects end here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from modelrollout.api.base import canonical_json
 from modelrollout.api.command import RolloutCommandSpec
 from modelrollout.api.errors import RecordError, SpecError
 from modelrollout.api.settings import Settings
@@ -111,11 +111,6 @@ class CommandView:
     created: float
 
 
-def canonical(value: Json) -> str:
-    """One text for each JSON value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
 def seen(entry: Entry[Any]) -> Seen:
     """What a guarded write has to know of a child."""
     return Seen(entry.uid, entry.resource_version, entry.view.digest, entry.view.controller)
@@ -132,8 +127,8 @@ def watched(settings: Settings) -> dict[str, Watched]:
             deleting=bool(metadata.get("deletionTimestamp")),
             accepted=_accepted(metadata["name"], spec, settings),
             status=_status(status),
-            stored_status=canonical(status),
-            stored_spec=canonical(spec),
+            stored_status=canonical_json(status),
+            stored_spec=canonical_json(spec),
         )
 
     return {

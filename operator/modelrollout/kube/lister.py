@@ -50,16 +50,12 @@ class Lister:
     async def list_all(self) -> None:
         """List every kind, trying again until each has been listed once."""
         for name in self._kinds:
-            while not await self._list(name):
+            while not await self.list(name):
                 await self._pause(PATIENCE)
 
     def version(self, kind: str, namespace: str) -> str:
         """The version of the last list of a kind in one of the `namespaces`; empty where there is none."""
         return self._versions.get((kind, namespace), "")
-
-    async def list(self, kind: str) -> bool:
-        """List one kind whole; tells whether that went well."""
-        return await self._list(kind)
 
     async def run(self, every: float) -> None:
         """List again for ever: what was relisted soon, everything each `every` seconds."""
@@ -72,12 +68,13 @@ class Lister:
             else:
                 names = self._store.relisted() & frozenset(self._kinds)
             for name in sorted(names):
-                await self._list(name)
+                await self.list(name)
 
     async def _pause(self, seconds: float) -> None:
         await self._clock.sleep_until(self._clock.monotonic() + seconds)
 
-    async def _list(self, name: str) -> bool:
+    async def list(self, name: str) -> bool:
+        """List one kind whole; tells whether that went well."""
         listed = self._kinds[name]
         try:
             await self._list_once(listed)

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from modelrollout.api.base import canonical_json
 from modelrollout.kube.api import FIELD_MANAGER, Json
 
 _ZERO = None
@@ -77,7 +78,7 @@ def _parsed(element: str) -> Any:
 
 def digest(value: Any) -> str:
     """A short hash of a JSON value in which the order of keys, and zero and empty values, make no difference."""
-    text = json.dumps(_flat(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = canonical_json(_flat(value))
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
 

@@ -7,13 +7,13 @@ last accepted plan while an invalid spec waits to be mended.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from modelrollout.analysis.terms import Terms
 from modelrollout.api.analysis import Analysis, Metric, OnInconclusive, Probability, StepKind
+from modelrollout.api.base import canonical_json
 from modelrollout.api.scalars import FULL_WEIGHT, Duration, Weight
 from modelrollout.api.settings import Settings
 from modelrollout.api.spec import (
@@ -126,7 +126,7 @@ class Plan:
     @cached_property
     def text(self) -> str:
         """The written fields as canonical JSON."""
-        return json.dumps(self.written, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return canonical_json(self.written)
 
     @cached_property
     def digest(self) -> str:

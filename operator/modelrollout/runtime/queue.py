@@ -76,9 +76,7 @@ class Queue:
         self._dirty: dict[Key, bool] = {}  # woken while running; True if urgently
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: dict[Key, int] = {}
-        self._held: dict[
-            Key, float
-        ] = {}  # to the reading before which the outside world does not want to be asked again
+        self._held: dict[Key, float] = {}  # to the reading before which the outside world must not be asked again
         self._due: Timers[Key] = Timers()
         self._delays: Timers[Key] = Timers()
         self._rearmed = asyncio.Event()

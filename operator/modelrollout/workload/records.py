@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from modelrollout.api.analysis import Metric
+from modelrollout.api.base import canonical_json
 from modelrollout.api.errors import RecordError
 from modelrollout.api.settings import Settings
 from modelrollout.rollout.plan import Plan
@@ -58,7 +59,7 @@ class Packed:
         return isinstance(other, Packed) and (self.text == other.text or self.value == other.value)
 
     def __hash__(self) -> int:
-        return hash(json.dumps(self.value, sort_keys=True))
+        return hash(canonical_json(self.value))
 
 
 @dataclass(frozen=True, slots=True)
