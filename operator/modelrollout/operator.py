@@ -14,9 +14,10 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,7 @@ class Operator:
         dropped = Counter("modelrollout_events_dropped", "Events that were not written", registry=self.registry)
         events = Events(guarded, self.clock, os.environ.get("HOSTNAME", "modelrollout"), on_drop=dropped.inc)
         rate = self.settings.checkpoints_per_second
+        lister = Lister(api, self.store, self.clock, await self._listed(api), self.settings.namespaces)
         controller = Controller(
             api=guarded,
             store=self.store,
@@ -157,8 +159,8 @@ class Operator:
             clock=self.clock,
             events=events,
             checkpoints=Budget(self.clock.monotonic, rate=rate, burst=max(1.0, rate)),
+            unread=lister.unread,
         )
-        lister = Lister(api, self.store, self.clock, await self._listed(api), self.settings.namespaces)
         await lister.list_all()
         await controller.prime()
         self.supervisor.start("lister", lister.run(self.settings.relist_every.seconds))
@@ -261,6 +263,18 @@ class NoEssence(kopf.DiffBaseStorage):
         """Nothing is ever written to an object."""
 
 
+class Patiently:
+    """Seconds between tries of a watch that fails, without an end.
+
+    Of a number of tries the last one would end the process, and with it the rollouts that the failure has nothing to do with: a
+    namespace whose permission was withdrawn, one kind that the API server cannot serve. What a watch misses meanwhile it is
+    told when it begins anew.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((0.5, 1.0, 2.0), repeat(5.0))
+
+
 def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     """Kopf as an informer: nothing written to objects, prompt reconnection, selectors on the server."""
     wanted = kopf.OperatorSettings()
@@ -271,7 +285,7 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     wanted.persistence.finalizer = "modelrollout.dev/unused"
     wanted.networking.request_timeout = settings.request_timeout.seconds
     wanted.networking.connect_timeout = 5.0
-    wanted.networking.error_backoffs = (0.5, 1, 2, 5)
+    wanted.networking.error_backoffs = Patiently()
     wanted.watching.server_timeout = 300  # an int, or kopf asks for "300.0"
     wanted.watching.client_timeout = 330.0
     wanted.watching.connect_timeout = 10.0
