@@ -54,7 +54,7 @@ class Queue:
     """Keys to look at, now or later; `run` works on them until it is cancelled.
 
     An error that has a `retry_after` (seconds or None) is one of the outside world: it is logged in one line and tried
-    again no sooner than it says. Any other is a fault of ours and is logged with its traceback. Both back off, doubling
+    again no sooner than it says (but for urgent wakes), at most `backoff_cap` later. Any other is a fault of ours and is logged with its traceback. Both back off, doubling
     from `backoff_base` to `backoff_cap`, less up to half of it at random.
     """
 
@@ -76,6 +76,9 @@ class Queue:
         self._dirty: dict[Key, bool] = {}  # woken while running; True if urgently
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: dict[Key, int] = {}
+        self._held: dict[
+            Key, float
+        ] = {}  # to the reading before which the outside world does not want to be asked again
         self._due: Timers[Key] = Timers()
         self._delays: Timers[Key] = Timers()
         self._rearmed = asyncio.Event()
@@ -93,6 +96,9 @@ class Queue:
             self._dirty[key] = urgent or self._dirty.get(key, False)
             return
         if key in self._urgent:
+            return
+        if not urgent and (held := self._held.get(key, -math.inf)) > self._clock.monotonic():
+            self.wake_after(key, held - self._clock.monotonic())
             return
         if key not in self._normal and self._metrics is not None:
             self._metrics.added()
@@ -122,6 +128,7 @@ class Queue:
         self._due.drop(key)
         self._delays.drop(key)
         self._failures.pop(key, None)
+        self._held.pop(key, None)
 
     def longest_running(self) -> float:
         """For how many seconds the slowest worker has been at its key; 0 when none is at work."""
@@ -209,6 +216,7 @@ class Queue:
         if self._metrics is not None:
             self._metrics.done(took)
         woken = self._dirty.pop(key, None)
+        self._held.pop(key, None)
         if failed is None:
             self._failures.pop(key, None)
         else:
@@ -217,7 +225,7 @@ class Queue:
             self.wake(key, urgent=woken)
         elif woken is not None:
             # It may have been woken by its own half of work, so going on at once could spin.
-            self.wake_after(key, _WOKEN_AND_FAILED)
+            self.wake_after(key, max(_WOKEN_AND_FAILED, self._held.get(key, 0.0) - self._clock.monotonic()))
         self._dispatch()
 
     def _back_off(self, key: Key, failed: BaseException) -> None:
@@ -225,7 +233,9 @@ class Queue:
         delay = min(self._tuning.backoff_cap, self._tuning.backoff_base * 2.0 ** min(count - 1, 60))
         delay *= self._rng.uniform(0.5, 1.0)
         if hasattr(failed, "retry_after"):
-            delay = max(delay, failed.retry_after or 0.0)
+            asked = min(failed.retry_after or 0.0, self._tuning.backoff_cap)
+            delay = max(delay, asked)
+            self._held[key] = self._clock.monotonic() + asked
             log.warning("try %d failed, again in %.1f s: %s", count, delay, failed)
         else:
             log.error("try %d failed, again in %.1f s", count, delay, exc_info=failed)

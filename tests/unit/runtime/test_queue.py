@@ -221,6 +221,41 @@ async def test_a_retry_after_is_respected():
 
 
 @in_loop
+async def test_a_retry_after_is_respected_although_the_key_is_woken_meanwhile_save_urgently():
+    class BusyError(Exception):
+        retry_after = 30.0
+
+    async with Harness() as h:
+        h.errors = [BusyError(), BusyError()]
+        h.gates[A] = asyncio.Event()
+        h.queue.wake(A)
+        await settle()
+        h.queue.wake(A)
+        h.gates.pop(A).set()
+        for _ in range(29):
+            await h.clock.advance(1)
+            h.queue.wake(A)
+        assert h.seen == [A]
+        await h.clock.advance(1)
+        assert h.seen == [A, A]
+        h.queue.wake(A, urgent=True)
+        await settle()
+        assert h.seen == [A, A, A]
+
+
+@in_loop
+async def test_no_retry_after_is_longer_than_the_longest_back_off():
+    class BusyError(Exception):
+        retry_after = 86_400.0
+
+    async with Harness(backoff_cap=60) as h:
+        h.errors = [BusyError()]
+        h.queue.wake(A)
+        await h.clock.advance(60)
+        assert h.seen == [A, A]
+
+
+@in_loop
 async def test_a_key_that_fails_and_was_woken_meanwhile_waits_a_moment_but_not_its_whole_back_off():
     async with Harness(backoff_base=40) as h:
         h.gates[A] = asyncio.Event()
