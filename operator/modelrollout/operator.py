@@ -74,6 +74,9 @@ WATCHED: tuple[tuple[Kind, bool], ...] = (
 
 EXIT_USAGE = 2
 EXIT_LOST_LEASE = 3
+READABLE = 30_000
+"""Calls within calls that reading JSON may take. The API server stores objects of up to 10,000 levels, and one that could not be
+read would end every watch and every list that it is in. Depth is measured before anything else is done with an object."""
 QUEUE_HANGS = 60.0
 """Seconds without a turn of the queue after which the process counts as hung."""
 
@@ -343,6 +346,7 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of `modelrollout`."""
     arguments = _arguments(sys.argv[1:] if argv is None else argv)
+    sys.setrecursionlimit(READABLE)
     try:
         settings = load_settings(arguments.settings, os.environ, _flags(arguments))
     except SettingsError as error:

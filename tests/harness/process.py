@@ -101,6 +101,11 @@ class Operator:
             assert time.monotonic() < deadline, f"the operator did not start:\n{self.log.read_text()}"
             time.sleep(0.05)
 
+    def wait(self) -> int:
+        """Wait for its end, which has come by itself; returns the exit code."""
+        assert self._process is not None
+        return self._process.wait(30)
+
     def kill(self) -> None:
         """At once, as a node that loses power does."""
         self._end(signal.SIGKILL)

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelrollout.api.command import RolloutCommandSpec
+from modelrollout.api.depth import too_deep
 from modelrollout.api.errors import RecordError, SpecError
 from modelrollout.api.settings import Settings
 from modelrollout.api.status import ModelDeploymentStatus
@@ -204,6 +205,8 @@ def _route(raw: Json) -> HttpRouteView:
 
 def _record(raw: Json) -> RecordView:
     record: RevisionRecord | PlanRecord | None
+    if too_deep(raw.get("data")):
+        return RecordView("", controller_of(raw))
     try:
         record = PlanRecord.parse(raw) if _labels(raw).get(RECORD_LABEL) == PLAN_ROLE else RevisionRecord.parse(raw)
     except RecordError:
