@@ -47,7 +47,7 @@ def cases(undisturbed: Told) -> list[Case]:
         for kind in Kind:
             if kind.late and chapter == 0:
                 continue
-            count = len(writes if kind is Kind.LOST else asked)
+            count = len(writes if kind.writes_only else asked)
             found += [Case(story, kind, chapter, number) for number in range(count)]
     return found
 

@@ -14,7 +14,7 @@ INTRODUCTION = """\
 Two stories are told to the operator on a real API server, with pods played by kwok and a played Prometheus: version 2 is promoted
 (10 % and 50 %, each held for {hold:g} s, then all traffic), or taken back by its error rate. At one request of each run the operator is
 killed with SIGKILL, before the API server has the request or after it was carried out, and started again; or the answer to a
-write is lost; or it is killed while its watches tell everything a second late. All requests count: discovery, lists, watches,
+write is lost; or it is killed at a write while its watches tell everything a second late. All requests count: discovery, lists, watches,
 reads, writes, the lease and Events. In every run the weights in their order, the outcome and the steps held must be those of the
 run in which nothing was done to it, no step may be held for less than its hold, and the laws of `tests/harness/laws.py` must hold
 over everything that the API server stored.

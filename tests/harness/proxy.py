@@ -161,7 +161,10 @@ class Proxy:
             self._kill()
         if fate in _ANSWERS:
             return refusal_of(*_ANSWERS[fate])
-        return await self._pass(request, body, fate)
+        try:
+            return await self._pass(request, body, fate)
+        except ConnectionError:
+            return web.Response()  # who asked is dead
 
     async def _pass(self, request: web.Request, body: bytes, fate: Fate) -> web.StreamResponse:
         headers = {name: text for name, text in request.headers.items() if name.lower() not in _HOP}

@@ -6,7 +6,7 @@ from tests.crash.matrix import missed, play, share_of_today
 from tests.crash.story import Theatre
 from tests.harness.nursery import Nursery
 
-SIDE_BY_SIDE = 8
+SIDE_BY_SIDE = 12
 
 
 @pytest.mark.timeout(1200)
