@@ -56,7 +56,7 @@ from modelrollout.runtime.configuration import load_settings, namespace_of_this_
 from modelrollout.runtime.endpoints import serve
 from modelrollout.runtime.queue import Key, Queue, Tuning
 from modelrollout.runtime.store import Store
-from modelrollout.runtime.supervisor import Heartbeat, Supervisor, end_process, watch_lag
+from modelrollout.runtime.supervisor import EXIT_FAILED, Heartbeat, Supervisor, end_process, watch_lag
 from modelrollout.runtime.telemetry import QueryMetrics, QueueMetrics, RequestMetrics, loop_lag, set_up_logging
 
 log = logging.getLogger(__name__)
@@ -221,7 +221,12 @@ def kopf_registry(operator: Operator) -> kopf.OperatorRegistry:
 
     @kopf.on.startup(registry=registry)
     async def start(**_: Any) -> None:
-        await operator.start()
+        # kopf would try again in this process, a minute later, on what the first try has left half made.
+        try:
+            await operator.start()
+        except Exception as error:
+            log.critical("cannot start: %s", error, exc_info=not isinstance(error, ApiError))
+            end_process(EXIT_FAILED)
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
