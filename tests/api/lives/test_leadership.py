@@ -135,29 +135,54 @@ def test_a_leader_that_is_stopped_for_longer_than_its_lease_writes_nothing_when_
     assert life.timeline() == ALL
 
 
-@pytest.mark.parametrize("seconds", [3600, -3600], ids=["forth", "back"])
-def test_a_clock_that_jumps_by_an_hour_neither_shortens_a_hold_nor_stops_a_rollout(
-    life, tmp_path, monkeypatch, seconds
-):
+LONG = [{"name": "tenth", "weight": 10, "hold": "10s"}, {"name": "half", "weight": 50, "hold": "1s"}]
+
+
+@pytest.fixture
+def clock(life, tmp_path, monkeypatch):
+    """Sets the operator's wall clock; a version is in its first step by a right one."""
     offset = tmp_path / "offset"
     offset.write_text("0")
     monkeypatch.setenv(FILE_VARIABLE, str(offset))
-    steps = [{"name": "tenth", "weight": 10, "hold": "10s"}, {"name": "half", "weight": 50, "hold": "1s"}]
     life.operator.start("tests.harness.jumping")
-    life.begin("1", steps=steps)
-    life.apply("2", steps=steps)
+    life.begin("1", steps=LONG)
+    life.apply("2", steps=LONG)
     life.until(lambda status: (status.get("step") or {}).get("appliedAt"), "the first step has begun")
-    assert life.status["step"]["name"] == "tenth"
-    offset.write_text(str(seconds))
+
+    def jump(seconds: int) -> None:
+        assert life.status["step"]["name"] == "tenth", "too late"
+        aside = tmp_path / "aside"
+        aside.write_text(str(seconds))
+        aside.replace(offset)
+
+    return jump
+
+
+def test_a_clock_that_jumps_an_hour_ahead_does_not_shorten_a_hold(life, clock):
+    clock(3600)
     life.healthy("2")
     assert life.timeline() == ALL
     times = [datetime.fromisoformat(entry["at"]).timestamp() for entry in life.status["timeline"]]
-    assert abs(times[2] - times[1]) > 3000, "the clock did not jump in the first step"
+    assert times[2] - times[1] > 3000, "the clock did not jump in the first step"
+    assert _held(life) > 10.0, "the hold was cut short"
+
+
+def test_a_clock_that_is_set_back_an_hour_prolongs_a_hold_and_when_it_is_right_again_all_goes_on(life, clock):
+    clock(-3600)
+    steadily(life, lambda: life.timeline() == ALL[:2], 15, "it stays in its step")
+    clock(0)
+    life.healthy("2")
+    assert life.timeline() == ALL
+    assert _held(life) > 10.0
+
+
+def _held(life) -> float:
+    """Seconds from the first share of the route to the second, by a clock that does not jump."""
     begins, ends = (
         min(sight.at for sight in life.observer.history("HTTPRoute") if _share(sight.raw) == share)
         for share in (1000, 5000)
     )
-    assert ends - begins > 10.0, "the hold was cut short"
+    return ends - begins
 
 
 def _share(route) -> int:

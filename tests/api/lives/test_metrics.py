@@ -172,6 +172,7 @@ def _epoch(stamp: str) -> float:
 
 def test_whatever_prometheus_answers_instead_of_numbers_no_weight_moves(life, traffic):
     steps = [{"name": "tenth", "weight": 10, "hold": "10m"}, {"name": "half", "weight": 50, "hold": "1s"}]
+    traffic.answers = {"1": Answers(rate=180.0), "2": Answers(rate=40.0)}  # of two pods and one: as 10 % should be
     life.begin("1", **judged(ERRORS, LATENCY))
     life.apply("2", **judged(ERRORS, LATENCY) | {"steps": steps})
     for how in sorted(FAULTS.keys() - set(AWAY)):
