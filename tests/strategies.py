@@ -119,6 +119,17 @@ def steps() -> st.SearchStrategy[list[Spec]]:
     return build()
 
 
+def steps_at_once() -> st.SearchStrategy[list[Spec]]:
+    """Weights of 0 and 100 alone, in all forms, in order."""
+
+    def step(points: int) -> st.SearchStrategy[Spec]:
+        rest = some(hold=durations(), advance=st.sampled_from(["Automatic", "Approval"]))
+        return st.builds(lambda weight, more: {"weight": weight, **more}, written_weights(points), rest)
+
+    previews, bakes = st.lists(step(0), max_size=2), st.lists(step(10_000), max_size=2)
+    return st.builds(list.__add__, previews, bakes).filter(bool)
+
+
 def selectors() -> st.SearchStrategy[Spec]:
     """Counters with conditions on labels, among them texts with quotes and backslashes."""
     text = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=20)
@@ -205,7 +216,7 @@ def metrics() -> st.SearchStrategy[list[Spec]]:
     )
     rest = some(
         delay=durations(),
-        when=st.lists(st.sampled_from(["Live", "Bake"]), min_size=1, max_size=2, unique=True),
+        when=st.lists(st.sampled_from(["Preview", "Live", "Bake"]), min_size=1, max_size=3, unique=True),
         minimumSampleSize=st.integers(0, 10_000),
         onBreach=st.sampled_from(["Rollback", "Pause", "Warn"]),
         gate=st.booleans(),
@@ -235,9 +246,11 @@ def analyses() -> st.SearchStrategy[Spec]:
 
 def rollouts() -> st.SearchStrategy[Spec]:
     """Valid `spec.rollout`."""
-    return some(
-        strategy=st.just("Canary"),
-        steps=steps(),
+    how = st.one_of(
+        some(strategy=st.just("Canary"), steps=steps()),
+        st.builds(lambda more: {"strategy": "BlueGreen", **more}, some(steps=steps_at_once())),
+    )
+    rest = some(
         loadDeadline=durations(),
         unavailableDeadline=durations(),
         scaleDownDelay=durations(),
@@ -248,6 +261,7 @@ def rollouts() -> st.SearchStrategy[Spec]:
         paused=st.booleans(),
         attempt=st.integers(0, 100),
     )
+    return st.builds(lambda one, other: one | other, how, rest)
 
 
 def traffic() -> st.SearchStrategy[Spec]:
@@ -263,7 +277,7 @@ def traffic() -> st.SearchStrategy[Spec]:
         ),
     )
     gateway = st.builds(
-        lambda parents, rest: {"parentRefs": parents, **rest},
+        lambda parents, rest, previews: {"parentRefs": parents, **rest, **(previews if _are_gateways(parents) else {})},
         st.lists(parent, min_size=1, max_size=2),
         some(
             hostnames=st.lists(st.sampled_from(["fraud.example.com", "*.example.com"]), max_size=2),
@@ -271,11 +285,20 @@ def traffic() -> st.SearchStrategy[Spec]:
             rewritePrefix=st.just("/"),
             timeout=durations(),
         ),
+        some(
+            previewHostnames=st.lists(
+                st.sampled_from(["next.example.com", "*.next.example.com"]), min_size=1, max_size=2
+            )
+        ),
     )
     service = some(coarse=st.sampled_from(["Refuse", "Accept"]))
     return st.one_of(
         st.just({}), st.fixed_dictionaries({"gateway": gateway}), st.fixed_dictionaries({"service": service})
     )
+
+
+def _are_gateways(parents: list[Spec]) -> bool:
+    return all(parent.get("kind") != "Service" for parent in parents)
 
 
 def _servers() -> st.SearchStrategy[Spec]:
@@ -387,6 +410,29 @@ FAULTS: dict[str, Fault] = {
     "a duration with a line break": _put("analysis", "interval", value="5s\n"),
     "a duration that is a number": _put("rollout", "scaleDownDelay", value=300),
     "an unknown strategy": _put("rollout", "strategy", value="canary"),
+    "a share of traffic in blue/green": _put(
+        "rollout", value={"strategy": "BlueGreen", "steps": [{"weight": 0}, {"weight": "50%"}, {"weight": 100}]}
+    ),
+    "a hundredth of a percent in blue/green": _put(
+        "rollout", value={"strategy": "BlueGreen", "steps": [{"weight": "0.01%"}]}
+    ),
+    "a preview at a host name of users": _put(
+        "traffic",
+        value={
+            "gateway": {
+                "parentRefs": [{"name": "a"}],
+                "hostnames": ["a.example.com"],
+                "previewHostnames": ["a.example.com"],
+            }
+        },
+    ),
+    "a host name for previews in a mesh": _put(
+        "traffic",
+        value={"gateway": {"parentRefs": [{"name": "a", "kind": "Service"}], "previewHostnames": ["a.example.com"]}},
+    ),
+    "no host name for previews": _put(
+        "traffic", value={"gateway": {"parentRefs": [{"name": "a"}], "previewHostnames": []}}
+    ),
     "an unknown way to end a step": _steps({"weight": 1, "advance": "Manual"}),
     "paused in words": _put("rollout", "paused", value="yes"),
     "a negative attempt": _put("rollout", "attempt", value=-1),

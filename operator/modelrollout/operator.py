@@ -1,4 +1,4 @@
-"""The process: kopf watches, everything else is started and stopped around it.
+"""The process: kopf watches what people write, everything else is started and stopped around it.
 
 This is the only module that imports kopf, and kopf is used as an informer and a shell: `on.event` handlers that hand an object
 to the Store and return, a start-up hook and a clean-up hook. No handler that keeps state on objects, no timer, no daemon, no
@@ -49,6 +49,7 @@ from modelrollout.kube.kinds import (
 )
 from modelrollout.kube.lease import Lease, LeaseTimes
 from modelrollout.kube.lister import Listed, Lister
+from modelrollout.kube.watcher import Watcher
 from modelrollout.metrics.sampler import Sampler
 from modelrollout.runtime.budget import Budget
 from modelrollout.runtime.clock import Clock, SystemClock
@@ -61,16 +62,10 @@ from modelrollout.runtime.telemetry import QueryMetrics, QueueMetrics, RequestMe
 
 log = logging.getLogger(__name__)
 
-WATCHED: tuple[tuple[Kind, bool], ...] = (
-    (MODEL_DEPLOYMENT, False),
-    (ROLLOUT_COMMAND, False),
-    (DEPLOYMENT, True),
-    (SERVICE, True),
-    (CONTROLLER_REVISION, True),
-    (AUTOSCALER, True),
-    (HTTP_ROUTE, True),
-)
-"""Kinds to watch, and whether only those with our label."""
+WATCHED = (MODEL_DEPLOYMENT, ROLLOUT_COMMAND)
+"""What people write; kopf watches it."""
+CHILDREN = (DEPLOYMENT, SERVICE, CONTROLLER_REVISION, AUTOSCALER, HTTP_ROUTE)
+"""What is made of it, with our label; ten times as many, which is too many for kopf's memory."""
 
 EXIT_USAGE = 2
 EXIT_LOST_LEASE = 3
@@ -122,7 +117,7 @@ class Operator:
         )
         self.store = Store(watched(self.settings), self._woken)
         Info("modelrollout_build", "Version of the operator", registry=self.registry).info({"version": __version__})
-        for kind, _ in WATCHED:
+        for kind in WATCHED + CHILDREN:
             gauge = Gauge(f"modelrollout_{kind.plural}", f"{kind.kind}s in view", registry=self.registry)
             gauge.set_function(partial(self.store.count, kind.kind))
 
@@ -152,7 +147,8 @@ class Operator:
         dropped = Counter("modelrollout_events_dropped", "Events that were not written", registry=self.registry)
         events = Events(guarded, self.clock, os.environ.get("HOSTNAME", "modelrollout"), on_drop=dropped.inc)
         rate = self.settings.checkpoints_per_second
-        lister = Lister(api, self.store, self.clock, await self._listed(api), self.settings.namespaces)
+        listed = await self._listed(api)
+        lister = Lister(api, self.store, self.clock, listed, self.settings.namespaces)
         controller = Controller(
             api=guarded,
             store=self.store,
@@ -166,6 +162,7 @@ class Operator:
         )
         await lister.list_all()
         await controller.prime()
+        self._watch(api, lister, listed)
         self.supervisor.start("lister", lister.run(self.settings.relist_every.seconds))
         self.supervisor.start("events", events.run())
         self.supervisor.start("sampler", sampler.run())
@@ -193,15 +190,20 @@ class Operator:
         await lease.acquired.wait()
         return Guarded(api, lease)
 
+    def _watch(self, api: Client, lister: Lister, listed: Sequence[Listed]) -> None:
+        for one in listed:
+            for namespace in lister.namespaces if one.kind in CHILDREN else ():
+                watcher = Watcher(api, self.store, lister, self.clock, one, namespace)
+                self.supervisor.start(f"watch {one.kind.plural} {namespace}", watcher.run())
+
     async def _listed(self, api: Client) -> list[Listed]:
-        listed = []
-        for kind, labelled in WATCHED:
+        listed = [Listed(MODEL_DEPLOYMENT, self.settings.selector or ""), Listed(ROLLOUT_COMMAND)]
+        for kind in CHILDREN:
             if kind is HTTP_ROUTE and not await api.serves(HTTP_ROUTE):
                 log.info("no Gateway API here; asking for it now and then")
                 self.supervisor.start("gateway-api", Optional(api, HTTP_ROUTE, self.clock).run())
                 continue
-            labels = OWNER_LABEL if labelled else ""
-            listed.append(Listed(kind, (self.settings.selector or "") if kind is MODEL_DEPLOYMENT else labels))
+            listed.append(Listed(kind, OWNER_LABEL))
         return listed
 
     async def stop(self) -> None:
@@ -239,7 +241,7 @@ def kopf_registry(operator: Operator) -> kopf.OperatorRegistry:
         found = kopf.login_with_service_account(**arguments)
         return found and replace(found, server=_server_of_this_pod())
 
-    for kind, _ in WATCHED:
+    for kind in WATCHED:
         _watch(registry, operator, kind)
     return registry
 
@@ -298,9 +300,6 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     wanted.watching.client_timeout = 330.0
     wanted.watching.connect_timeout = 10.0
     wanted.queueing.idle_timeout = 1.0
-    for kind, labelled in WATCHED:
-        if labelled:
-            wanted.watching.label_selectors[kind.group, kind.version, kind.plural] = OWNER_LABEL
     if settings.selector:
         model = MODEL_DEPLOYMENT
         wanted.watching.label_selectors[model.group, model.version, model.plural] = settings.selector

@@ -86,7 +86,28 @@ REFUSALS: dict[str, tuple[Spec, str]] = {
     ),
     "an unknown word": (
         {"rollout": {"strategy": "canary"}},
-        'spec.rollout.strategy: Unsupported value: "canary": supported values: "Canary"',
+        'spec.rollout.strategy: Unsupported value: "canary": supported values: "Canary", "BlueGreen"',
+    ),
+    "blue/green in parts": (
+        {"rollout": {"strategy": "BlueGreen", "steps": [{"weight": 0}, {"weight": 50}, {"weight": 100}]}},
+        "spec.rollout.steps: Invalid value: BlueGreen switches all traffic at once: its steps have weight 0 or 100; for others use strategy Canary",
+    ),
+    "previews where users are": (
+        {
+            "traffic": {
+                "gateway": GATEWAY["gateway"]
+                | {"hostnames": ["a.example.com"], "previewHostnames": ["b.example.com", "a.example.com"]}
+            }
+        },
+        "spec.traffic.gateway: Invalid value: a preview host name must not be one of hostnames: users would be split between two routes",
+    ),
+    "host names of previews in a mesh": (
+        {
+            "traffic": {
+                "gateway": {"parentRefs": [{"name": "fraud", "kind": "Service"}], "previewHostnames": ["a.example.com"]}
+            }
+        },
+        "spec.traffic.gateway: Invalid value: previewHostnames need a Gateway: a mesh (a parentRef of kind Service) does not look at host names",
     ),
     "counters that are not read": (
         metric(errorRate={"source": "Router"}, limit="1%"),

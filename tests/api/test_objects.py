@@ -135,6 +135,7 @@ WIDE_TRAFFIC = {
             {"name": "inner", "port": 80},
         ],
         "hostnames": ["fraud.example.com", "*.fraud.example.com"],
+        "previewHostnames": ["next.example.com"],
         "pathPrefix": "/v1/fraud",
         "rewritePrefix": "/",
         "timeout": "1d1m30s",
@@ -167,7 +168,12 @@ def test_every_field_that_we_can_write_comes_back_as_it_was_sent(cluster, owner,
     )
     weights = {first.revision: 9999, second.revision: 1}
     intent = RouteIntent(
-        owner, weights, {found.revision: found for found in records}, Traffic.model_validate(WIDE_TRAFFIC), service
+        owner,
+        weights,
+        {found.revision: found for found in records},
+        Traffic.model_validate(WIDE_TRAFFIC),
+        service,
+        candidate=second.revision,
     )
     plan = accept(WIDE | {"traffic": WIDE_TRAFFIC}, SETTINGS, owner.name).plan
     made = [
@@ -181,6 +187,7 @@ def test_every_field_that_we_can_write_comes_back_as_it_was_sent(cluster, owner,
     for record in records:
         made += [record.manifest(owner), objects.deployment(owner, record, 0, load_deadline=86_400)]
     kinds = {"Deployment", "Service", "ControllerRevision", "HTTPRoute", "HorizontalPodAutoscaler"}
+    assert [one["metadata"]["name"] for one in made if one["kind"] == "HTTPRoute"] == ["f" * 36, "f" * 36 + "-preview"]
     hold(cluster, made, kinds=kinds)
 
 

@@ -8,6 +8,8 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
+import pytest
+
 from demo.places import MANIFESTS
 from modelrollout.analysis.panel import judge_all
 from modelrollout.analysis.step import StepContext
@@ -38,6 +40,7 @@ def _failing(share: float) -> dict[str, str]:
     return {"FAULT_ERROR_SHARE": str(share)}
 
 
+@pytest.mark.timeout(300 + 300 * RUNS)
 def test_the_demos_healthy_version_is_promoted_every_time(desk: Desk, model: Served):
     model.apply_file(MANIFESTS / "version-1.yaml")
     model.healthy("1", seconds=180)

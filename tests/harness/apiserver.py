@@ -119,13 +119,15 @@ class Objects:
     def patch(self, kind: str, name: str, body: Json, subresource: str = "", manager: str = "somebody") -> Json:
         return self.ask("PATCH", self.path(kind, name, subresource), body, content=MERGE, fieldManager=manager)
 
-    def change(self, kind: str, name: str, edit: Callable[[Json], None], manager: str = "somebody") -> Json:
+    def change(
+        self, kind: str, name: str, edit: Callable[[Json], object], subresource: str = "", manager: str = "somebody"
+    ) -> Json:
         """Read, edit, write back: what `kubectl edit` does. A conflict begins again."""
         while True:
             found = self.get(kind, name)
             edit(found)
             try:
-                return self.ask("PUT", self.path(kind, name), found, fieldManager=manager)
+                return self.ask("PUT", self.path(kind, name, subresource), found, fieldManager=manager)
             except RefusedError as refusal:
                 if refusal.code != 409:
                     raise

@@ -20,7 +20,7 @@ class Gateway:
     def __init__(self, server: ApiServer, observer: Observer, namespace: str) -> None:
         self._server, self._observer, self._namespace = server, observer, namespace
         self._held = False
-        self._refusal = ""
+        self._refusal, self._refused = "", ""
         self._tasks: set[asyncio.Task[None]] = set()
         observer.listen(self._see)
 
@@ -33,9 +33,9 @@ class Gateway:
         self._held = False
         self._again()
 
-    def refuse(self, message: str) -> None:
-        """Refuse all routes with this message; the empty one takes them again."""
-        self._refusal = message
+    def refuse(self, message: str, route: str = "") -> None:
+        """Refuse all routes, or that one, with this message; the empty one takes them again."""
+        self._refusal, self._refused = message, route
         self._again()
 
     def close(self) -> None:
@@ -71,7 +71,8 @@ class Gateway:
                 self._take(latest)
 
     def _says(self, route: Json) -> list[Json]:
-        generation, refused = route["metadata"]["generation"], bool(self._refusal)
+        generation = route["metadata"]["generation"]
+        refused = bool(self._refusal) and self._refused in ("", route["metadata"]["name"])
         old = {
             (condition["type"], condition["status"], condition["observedGeneration"]): condition["lastTransitionTime"]
             for parent in (route.get("status") or {}).get("parents") or ()
@@ -89,7 +90,9 @@ class Gateway:
                 "lastTransitionTime": old.get((kind, status, generation), now),
             }
 
-        accepted = condition("Accepted", str(not refused), "NotAllowed" if refused else "Accepted", self._refusal)
+        accepted = condition(
+            "Accepted", str(not refused), "NotAllowed" if refused else "Accepted", self._refusal if refused else ""
+        )
         conditions = [accepted, condition("ResolvedRefs", "True", "ResolvedRefs", "")]
         return [
             {"parentRef": parent, "controllerName": CONTROLLER, "conditions": conditions}

@@ -4,6 +4,7 @@ Every wait is on something that the API server has stored. What a life has gone 
 `tests.harness.laws`.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Callable
@@ -193,6 +194,16 @@ class Life:
             body = {"metadata": {"annotations": {BEHAVIOR: behavior}}}
             self.objects.patch("Pod", pod["metadata"]["name"], body, manager="kubelet")
 
+    def down(self, version: str) -> None:
+        """Have all live pods of a version become unready, and wait until the operator knows of all of them."""
+        self.behave(version, "never-ready")
+        revision = self.revision(version)
+
+        def all_of_them(status: Json) -> bool:
+            return any(one["revision"] == revision and not one["readyReplicas"] for one in status["revisions"])
+
+        self.until(all_of_them, f"version {version} has no ready pod")
+
     def route(self) -> dict[str, int]:
         """What the route carries, revision → basis points."""
         return carried(self.name, self.observer.now("HTTPRoute", self.name))
@@ -209,6 +220,11 @@ class Life:
     def timeline(self) -> list[tuple[str, Any]]:
         """All weights that were set: version slug and percent."""
         return [(entry["revision"].rsplit("-", 1)[0], entry["weight"]) for entry in self.status["timeline"]]
+
+    def events(self) -> dict[str, str]:
+        """The Events of all ModelDeployments as kubectl shows them, reason → type."""
+        items = json.loads(self.kubectl.ok("get", "events", "-o", "json"))["items"]
+        return {item["reason"]: item["type"] for item in items if item["involvedObject"]["kind"] == "ModelDeployment"}
 
     def outcomes(self) -> list[tuple[str, str]]:
         return [(entry["version"], entry["outcome"]) for entry in self.status["history"]]

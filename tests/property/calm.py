@@ -48,6 +48,7 @@ def calm(world: World) -> None:
 def _mend(world: World) -> None:
     prometheus = world.prometheus
     prometheus.answer, prometheus.recording, prometheus.rate, prometheus.incident = Answer.COUNTS, True, 300.0, 0.0
+    prometheus.testers = 5.0
     world.metrics_problem, world.problems, world.lag, world.kill_at = None, (), 0.0, None
     world.preflight = PreflightFacts()
     world.route.delay = 0.3

@@ -152,6 +152,14 @@ def _endless_holds(situation: Situation) -> Situation:
     return replace(situation, plan=replace(plan, steps=steps))
 
 
+def _begun_with_anything(situation: Situation) -> Situation:
+    step = situation.status.step
+    if step is None:
+        return situation
+    forgotten = step.model_copy(update={"weight": None})
+    return replace(situation, status=situation.status.model_copy(update={"step": forgotten}))
+
+
 def _no_approvals(situation: Situation) -> Situation:
     plan = situation.plan
     if plan is None:
@@ -389,8 +397,16 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "nobody has to be certain": ("rule_03_the_last_live_step_ends_with_its_certificate", planning(bad_promotion=1.0)),
     "no sample is needed": ("rule_03_a_step_ends_with_its_sample", _metrics(minimum_sample_size=0)),
     "approval is for others": ("rule_03_approval_steps_end_by_approval", seeing(_no_approvals)),
+    "what a step began with is forgotten": (
+        "rule_03_an_edited_step_gives_no_more_than_it_began_with",
+        seeing(_begun_with_anything),
+    ),
     "a pause is not heard": ("rule_04_pause_stops_advances", seeing(_unpaused)),
     "a breach is a warning": ("rule_04_bad_answers_are_seen", _metrics(on_breach=OnBreach.WARN, gate=False)),
+    "what testers meet does not matter": (
+        "rule_04_a_bad_preview_is_taken_back",
+        _metrics(on_breach=OnBreach.WARN, gate=False),
+    ),
     "the weight goes one decision later": (
         "rule_04_fail_takes_the_weight_in_the_same_reconcile",
         deciding(_next_time),

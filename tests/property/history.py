@@ -24,7 +24,7 @@ from .objects import NEVER, Fate
 from .rules_of_record import RULES_OF_RECORD
 from .rules_of_steps import RULES_OF_STEPS
 from .rules_of_traffic import RULES_OF_TRAFFIC
-from .specs import METRICS, STEPS, Wish, plan_of
+from .specs import AT_ONCE, METRICS, OF_THE_SAME_NAMES, STEPS, Wish, plan_of
 from .surroundings import Decide, Violation
 from .world import World
 
@@ -117,6 +117,7 @@ def _wish(rng: random.Random) -> Wish:
         autoscaled=rng.random() < 0.1,
         service=rng.random() < 0.15,
         quick=rng.random() < 0.2,
+        at_once=rng.random() < 0.5,
     )
 
 
@@ -158,6 +159,8 @@ def _edit(world: World, one: int, two: int, three: int) -> None:
         {"patient": not wish.patient},
         {"quick": not wish.quick},
         {"replicas": 1 + two % 4, "steps": three % len(STEPS)},
+        {"at_once": not wish.at_once, "steps": AT_ONCE[two % len(AT_ONCE)]},
+        {"steps": OF_THE_SAME_NAMES[OF_THE_SAME_NAMES[0] == wish.steps]},
     )
     world.ask(wish=dataclasses.replace(wish, **changes[one % len(changes)]))
 
@@ -262,8 +265,9 @@ def _metrics(world: World, one: int, two: int, _three: int) -> None:
         world.preflight, world.dirty = PreflightFacts(), True
 
 
-def _traffic(world: World, one: int, _two: int, _three: int) -> None:
+def _traffic(world: World, one: int, two: int, _three: int) -> None:
     world.prometheus.rate = (0.0, 0.2, 20.0, 300.0)[one % 4]
+    world.prometheus.testers = (5.0, 0.0, 0.2)[two % 3]
 
 
 def _kill(world: World, one: int, two: int, _three: int) -> None:

@@ -54,9 +54,13 @@ def speaks(metric: Metric, kind: StepKind) -> bool:
     """Whether a metric has a question that can be answered in such a step."""
     if kind not in metric.kinds_of_steps:
         return False
-    return (
-        metric.limit is not None or metric.range is not None or (metric.compare is not None and kind is StepKind.LIVE)
-    )
+    compared = metric.compare is not None and kind is not StepKind.BAKE
+    return metric.limit is not None or metric.range is not None or compared
+
+
+def kind_at(weight: int) -> StepKind:
+    """The kind of a step in which the candidate has so much."""
+    return StepKind.LIVE if 0 < weight < FULL_WEIGHT else StepKind.BAKE if weight else StepKind.PREVIEW
 
 
 @dataclass
@@ -73,6 +77,8 @@ class Account:
     within_a_window: float = 0.0
     restarts: int | None = None
     counted_to: float = 0.0
+    served: dict[str, int] = field(default_factory=dict)
+    """What the data plane carried at the last look."""
     plan: Plan | None = None
     """The plan in force when the step began."""
 
@@ -346,10 +352,14 @@ class Ledger:
             begin = max(account.counted_to, route.serving_since)
             account.lived += max(0.0, look.moment.mono - begin)
             account.since = begin if account.since is None else account.since
+        elif account.served == live(look.before) and look.at_step:
+            # Somebody has changed it meanwhile; until then it was as intended.
+            account.lived += max(0.0, min(look.moment.mono, route.serving_since) - account.counted_to)
+        account.served = dict(route.serving)
         account.counted_to = look.moment.mono
 
     def _windows(self, look: Look, account: Account) -> None:
-        kind = StepKind.BAKE if look.candidate and look.candidate.weight == FULL_WEIGHT else StepKind.LIVE
+        kind = kind_at(int(look.candidate.weight) if look.candidate else 0)
         plan = look.plan
         if plan is None:
             return

@@ -199,6 +199,8 @@ class Prometheus:
         self.recording = True
         self.answer = Answer.COUNTS
         self.rate = 20.0
+        self.testers = 5.0
+        """Requests a second that reach a version without a share, by its own Service or the tester header."""
         self.incident = 0.0
         self._changed_at = 0.0
         self._serving: dict[str, int] = {}
@@ -220,8 +222,9 @@ class Prometheus:
         requests: dict[str, int] = {}
         bad: dict[str, int] = {}
         total = self.rate * INTERVAL
-        for revision, weight in self._serving.items():
-            requests[revision] = int(total * weight / FULL_WEIGHT) if revision in self._alive else 0
+        for revision in (*self._serving, *sorted(self._alive - self._serving.keys())):
+            asked = total * self._serving.get(revision, 0) / FULL_WEIGHT or self.testers * INTERVAL
+            requests[revision] = int(asked) if revision in self._alive else 0
             bad[revision] = round(requests[revision] * max(self._bad.get(revision, 0.0), self.incident))
         steady = began is not None and self._changed_at <= began
         window = Recorded(

@@ -44,11 +44,12 @@ def _approved(look: Look, step: StepStatus) -> bool:
     return step.approval is not None or look.accepted(Action.APPROVE)
 
 
-def _excused(look: Look, step: StepStatus, planned: PlanStep) -> bool:
-    """Its time is up, and a person or the spec lets it go on without evidence."""
+def _excused(look: Look, step: StepStatus) -> bool:
+    """Its time is up, by any plan that may be meant, and a person or the spec lets it go on without evidence."""
     account, plan = look.ledger.account, look.plan
     spent = look.moment.mono - account.since if account.since is not None else 0.0
-    if plan is None or spent + SLACK + account.allowance < planned.max_duration:
+    longest = min((one.max_duration for one in look.steps(step.name)), default=math.inf)
+    if plan is None or spent + SLACK + account.allowance < longest:
         return False
     by_hand = bool(step.inconclusive) and _approved(look, step)
     return plan.on_inconclusive is OnInconclusive.PROMOTE or by_hand
@@ -81,14 +82,15 @@ def _by_evidence(look: Look, planned: PlanStep) -> bool:
     """Whether a step may end before its hold, because its metrics are certified."""
     if look.plan is None or not look.plan.by_evidence or planned.kind is not StepKind.LIVE:
         return False
-    judged = [metric for metric in look.gating(planned.kind) if metric.judged_by is Method.SEQUENTIAL]
+    gates = [metric for metric in look.plan.metrics if metric.gates and speaks(metric, planned.kind)]
+    judged = [metric for metric in gates if metric.judged_by is Method.SEQUENTIAL]
     return bool(judged) and _uncertain(look, planned.kind) is None
 
 
 def rule_03_a_step_ends_after_its_covered_hold(look: Look) -> str | None:
     step = ended_step(look)
     planned = step and _shortest(look, step)
-    if not step or not planned or _excused(look, step, planned):
+    if not step or not planned or _excused(look, step):
         return None
     kind = planned.kind
     if _by_evidence(look, planned):
@@ -106,7 +108,7 @@ def rule_03_a_step_ends_after_its_covered_hold(look: Look) -> str | None:
 def rule_03_wall_time_since_applied_is_necessary(look: Look) -> str | None:
     step = ended_step(look)
     planned = step and _shortest(look, step)
-    if not step or not planned or _excused(look, step, planned) or not planned.hold or _by_evidence(look, planned):
+    if not step or not planned or _excused(look, step) or not planned.hold or _by_evidence(look, planned):
         return None
     if step.applied_at is None:
         return f"{step.name} ends and was never applied"
@@ -117,7 +119,7 @@ def rule_03_wall_time_since_applied_is_necessary(look: Look) -> str | None:
 def rule_03_a_step_ends_with_its_sample(look: Look) -> str | None:
     step = ended_step(look)
     planned = step and _shortest(look, step)
-    if not step or not planned or _excused(look, step, planned):
+    if not step or not planned or _excused(look, step):
         return None
     for metric in look.gating(planned.kind):
         seen = sum(look.ledger.account.requests.get(metric.name, {}).values())
@@ -130,7 +132,7 @@ def rule_03_the_last_live_step_ends_with_its_certificate(look: Look) -> str | No
     step = ended_step(look)
     planned = step and _shortest(look, step)
     plan = look.plan
-    if not step or not planned or plan is None or not look.same_plan or _excused(look, step, planned):
+    if not step or not planned or plan is None or not look.same_plan or _excused(look, step):
         return None
     if planned.kind is not StepKind.LIVE or planned != [one for one in plan.steps if one.kind is StepKind.LIVE][-1]:
         return None
@@ -147,13 +149,15 @@ def rule_03_no_step_ends_on_a_bad_or_missing_answer(look: Look) -> str | None:
     if any(planned.kind is not one.kind for one in look.steps(step.name)):
         return None
     said = {metric.name: metric.verdict for metric in look.after.metrics}
+    through = {metric.name: float(metric.through or 0.0) for metric in look.before.metrics}
     for metric in look.gating(planned.kind):
         newest = [
             window
             for window in look.situation.windows.get(metric.name, ())
             if step.applied_at is not None and window.start >= step.applied_at
         ]
-        if newest and not newest[-1].answered:
+        # After a clock that was set back the windows that are shown may be older than what was judged.
+        if newest and not newest[-1].answered and newest[-1].end >= through.get(metric.name, 0.0):
             return f"{step.name} ends while {metric.name} answers {newest[-1].answer}"
         if said.get(metric.name) in (Verdict.FAIL, Verdict.NO_DATA, Verdict.ERROR):
             return f"{step.name} ends while {metric.name} says {said[metric.name]}"
@@ -177,6 +181,20 @@ def rule_03_steps_are_taken_one_by_one(look: Look) -> str | None:
     if recorded is None or after.name not in [planned.name for planned in recorded.steps]:
         return None
     return f"from step {step.index} to {after.index}" if after.index > step.index else None
+
+
+def rule_03_an_edited_step_gives_no_more_than_it_began_with(look: Look) -> str | None:
+    """A preview that is given a weight, or a step that is given more, has not been held at that weight."""
+    step, after, candidate, plan = look.before.step, look.after.step, look.candidate, look.ledger.account.plan
+    if step is None or after is None or candidate is None or plan is None or not look.same_rollout:
+        return None
+    if mode(look.after) is Mode.DIRECT or not step.index or not after.index or after.name != step.name:
+        return None
+    begun = next((int(one.weight) for one in plan.steps if one.name == step.name), FULL_WEIGHT)
+    risen = look.changed.get(candidate.revision, 0)
+    if risen > max(begun, int(candidate.weight)):
+        return f"{candidate.revision} gets {risen} in {step.name}, which began with {begun}"
+    return None
 
 
 def rule_04_pause_stops_advances(look: Look) -> str | None:
@@ -218,6 +236,18 @@ def rule_04_bad_answers_are_seen(look: Look) -> str | None:
         if speaks(metric, kind) and look.ledger.badly(look, metric):
             return _taken_back(look, f"{metric.name} is clearly bad")
     return None
+
+
+def rule_04_a_bad_preview_is_taken_back(look: Look) -> str | None:
+    """A Fail on what testers met ends the rollout at once, as one on live traffic does; there is no weight to be seen gone."""
+    candidate, step, plan = look.candidate, look.before.step, look.plan
+    if candidate is None or step is None or plan is None or candidate.weight or mode(look.before) is Mode.DIRECT:
+        return None
+    if not look.at_step or not look.same_plan or look.situation.deleting or not step.index:
+        return None
+    gone = not look.same_rollout or mode(look.after) is Mode.DIRECT
+    bad = [one.name for one in plan.metrics if speaks(one, StepKind.PREVIEW) and look.ledger.badly(look, one)]
+    return None if gone or not bad else f"{candidate.revision} is still tried although {bad} are clearly bad"
 
 
 def _taken_back(look: Look, why: str) -> str | None:
@@ -330,9 +360,11 @@ RULES_OF_STEPS = (
     rule_03_no_step_ends_on_a_bad_or_missing_answer,
     rule_03_approval_steps_end_by_approval,
     rule_03_steps_are_taken_one_by_one,
+    rule_03_an_edited_step_gives_no_more_than_it_began_with,
     rule_04_pause_stops_advances,
     rule_04_fail_takes_the_weight_in_the_same_reconcile,
     rule_04_bad_answers_are_seen,
+    rule_04_a_bad_preview_is_taken_back,
     rule_04_innocent_candidates_are_not_taken_back,
     rule_06_missing_answers_change_no_weight,
     rule_06_no_provider_no_advance,

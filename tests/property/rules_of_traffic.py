@@ -91,7 +91,8 @@ def rule_01_all_at_once_only_with_cause(look: Look) -> str | None:
 def _stable_is_dead(look: Look) -> bool:
     if look.stable is None or look.plan is None or look.facts(look.stable.revision).ready:
         return False
-    return look.ledger.dead_for(look) >= look.plan.load_deadline - 1.0
+    # A gap between two processes is told by the wall clock alone, and counts for a minute at most.
+    return look.ledger.dead_for(look) + 60.0 * look.ledger.jumps >= look.plan.load_deadline - 1.0
 
 
 def _way_back(look: Look) -> bool:

@@ -37,7 +37,18 @@ STEPS: tuple[list[dict[str, Any]] | None, ...] = (
         {"name": "d", "weight": 100, "hold": "30s"},
     ],
     [{"weight": 40, "hold": "30s", "maxDuration": "45s"}, {"weight": 100, "hold": "30s", "maxDuration": "45s"}],
+    [{"weight": 0, "advance": "Approval"}, {"weight": 100, "hold": "45s"}],
+    [
+        {"name": "a", "weight": 0, "hold": "45s", "maxDuration": "90s"},
+        {"name": "b", "weight": 0, "hold": "30s", "advance": "Approval"},
+        {"name": "c", "weight": 40, "hold": "30s"},
+        {"name": "d", "weight": 100, "hold": "15s"},
+    ],
 )
+AT_ONCE = (4, 8)
+"""The lists of steps that BlueGreen may have: no weight between none and all."""
+OF_THE_SAME_NAMES = (6, 9)
+"""Lists whose steps have the same names and other weights."""
 
 _QUICK = {"lookback": "30s", "failures": 2, "of": 3}
 _ERRORS: dict[str, Any] = {
@@ -89,6 +100,7 @@ METRICS: tuple[list[dict[str, Any]] | None, ...] = (
     [_ERRORS, {**_LATENCY, "onBreach": "Warn"}],
     [_LATENCY],
     None,
+    [{**_ERRORS, "when": ["Preview", "Bake"]}, {**_LATENCY, "when": ["Preview"], "minimumSampleSize": 20}],
     [_EVIDENCE],
     [{**_EVIDENCE, "limit": "2%"}, {**_SLOW, "onBreach": "Pause"}, _SLOW | {"name": "slower"}],
     [_ERRORS, {**_SLOW, "when": ["Live"], "onBreach": "Warn"}, {**_EVIDENCE, "name": "more", "delay": "30s"}],
@@ -118,6 +130,8 @@ class Wish:
     """Steps end when the evidence is there."""
     service: bool = False
     """The replica-ratio router instead of a Gateway."""
+    at_once: bool = False
+    """Strategy BlueGreen, where the steps allow it."""
 
 
 @lru_cache(maxsize=20_000)
@@ -146,6 +160,9 @@ def _spec(wish: Wish) -> dict[str, Any]:
         },
         "analysis": {**analysis, "interval": "15s", "onInconclusive": INCONCLUSIVE[wish.inconclusive]},
     }
+    if wish.at_once and wish.steps in AT_ONCE:
+        spec["rollout"]["strategy"] = "BlueGreen"
+        del spec["rollout"]["candidateReplicas"]
     if wish.autoscaled:
         spec["autoscaling"] = {"minReplicas": max(1, wish.replicas), "maxReplicas": wish.replicas + 3}
     else:

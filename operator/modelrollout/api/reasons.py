@@ -71,6 +71,7 @@ class Reason(Enum):
     REFUSED_BY_SERVER = "RefusedByServer"
     # What happened (events, timeline)
     CANDIDATE_CREATED = "CandidateCreated"
+    PREVIEWING = "Previewing"
     WEIGHT_CHANGED = "WeightChanged"
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
@@ -107,7 +108,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.HOLDING: Explanation("The step's hold is not over.", "Nothing to do."),
     Reason.UNJUDGED: Explanation(
-        "`analysis.mode` is None: the rollout advances by time only.", "Name metrics to have it judged."
+        "No metric speaks: `analysis.mode` is None, or each only compares with stable and no step gives both versions traffic.",
+        "Name metrics to have it judged; in a bake those with a `limit` speak, in a preview those with `when: [Preview]`.",
     ),
     Reason.PROMOTING: Explanation("The candidate is becoming stable.", "Nothing to do."),
     Reason.QUEUED: Explanation(
@@ -125,7 +127,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "Look at what both depend on; the rollout goes on when stable is below the limit again. Or abort, or raise `limit`.",
     ),
     Reason.UNDERPOWERED: Explanation(
-        "At this traffic the last live step cannot certify that the candidate is not much worse before its `maxDuration`.",
+        "At this traffic the last live step cannot certify that the candidate is not much worse before its `maxDuration`; as an Event: expected so from stable's traffic.",
         "Send more traffic, raise `weight` or `maxDuration`, raise `ignoreBelow` or `nonInferiorityMargin`, or approve the step when it pauses.",
     ),
     Reason.NOT_ENOUGH_EVIDENCE: Explanation(
@@ -208,6 +210,9 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The API server refused an object (quota, admission, validation).", "Read the message; it is the server's."
     ),
     Reason.CANDIDATE_CREATED: Explanation("A rollout began.", "Nothing to do."),
+    Reason.PREVIEWING: Explanation(
+        "The candidate is in a step of weight 0: only testers meet it.", "Try it, then approve the step or abort."
+    ),
     Reason.WEIGHT_CHANGED: Explanation("A weight was recorded.", "Nothing to do."),
     Reason.PROMOTED: Explanation("The candidate became stable.", "Nothing to do."),
     Reason.ROLLED_BACK: Explanation("The candidate was taken back.", "Read the message for why."),

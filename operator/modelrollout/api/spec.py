@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from .analysis import Analysis
 from .base import Enum, Flag, Model, Whole, rule, unique, validations
-from .scalars import Duration, Weight
+from .scalars import FULL_WEIGHT, Duration, Weight
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Hostname = Annotated[
@@ -148,19 +148,38 @@ class ParentRef(Model):
     """Gateway (the default), or Service in a mesh."""
 
 
-class Gateway(Model):
+_OWN_HOSTS = "!has(self.previewHostnames) || !has(self.hostnames) || self.previewHostnames.all(h, !self.hostnames.exists(o, o == h))"
+_OWN_HOSTS_TEXT = "a preview host name must not be one of hostnames: users would be split between two routes"
+_HOSTS_COUNT = "!has(self.previewHostnames) || self.parentRefs.all(p, !has(p.kind) || p.kind == 'Gateway')"
+_HOSTS_COUNT_TEXT = "previewHostnames need a Gateway: a mesh (a parentRef of kind Service) does not look at host names"
+
+
+class Gateway(
+    Model,
+    json_schema_extra=validations(rule(_OWN_HOSTS, _OWN_HOSTS_TEXT), rule(_HOSTS_COUNT, _HOSTS_COUNT_TEXT)),
+):
     """Traffic by a Gateway API HTTPRoute, which the operator owns."""
 
     parent_refs: Annotated[list[ParentRef], Field(max_length=8, min_length=1)]
     """The Gateways that the route attaches to."""
     hostnames: Annotated[list[Hostname], Field(max_length=16)] | None = None
     """Host names that it answers."""
+    preview_hostnames: Annotated[list[Hostname], Field(max_length=16, min_length=1)] | None = None
+    """Host names at which the candidate alone answers, whatever its weight. Whoever reaches the Gateway reaches it there."""
     path_prefix: Annotated[str, Field(pattern=PATH_PATTERN, max_length=1024)] | None = None
     """Requests below this path. Default: `/`."""
     rewrite_prefix: Annotated[str, Field(pattern=PATH_PATTERN, max_length=1024)] | None = None
     """What replaces the prefix before the server sees it."""
     timeout: Duration | None = None
     """Longest time for a request."""
+
+    @model_validator(mode="after")
+    def _preview_apart(self) -> Self:
+        if set(self.preview_hostnames or ()) & set(self.hostnames or ()):
+            raise ValueError(_OWN_HOSTS_TEXT)
+        if self.preview_hostnames and any(parent.kind == "Service" for parent in self.parent_refs):
+            raise ValueError(_HOSTS_COUNT_TEXT)
+        return self
 
 
 class Coarse(Enum):
@@ -201,6 +220,9 @@ class Strategy(Enum):
     """The default list of steps and a few names."""
 
     CANARY = "Canary"
+    """Shares of traffic that grow."""
+    BLUE_GREEN = "BlueGreen"
+    """A preview at weight 0, one switch, a bake."""
 
 
 class Advance(Enum):
@@ -235,9 +257,9 @@ class Step(Model):
     """One step: a share of traffic, held for a time, and how it ends."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=32)] | None = None
-    """Unique name. Default: weight-<n>."""
+    """Unique name. Default: weight-<n>; with strategy BlueGreen preview and bake."""
     weight: Weight
-    """Share of traffic for the candidate, in percent: an integer, or a string of at most two decimals."""
+    """Share of traffic for the candidate, in percent: an integer, or a string of at most two decimals. 0 is a preview: only testers reach it."""
     hold: Duration | None = None
     """How much covered time the step needs. Default 0s."""
     max_duration: Duration | None = None
@@ -279,16 +301,27 @@ class Pace(Enum):
     """Its metrics being certified, or its hold, whichever comes first."""
 
 
-class Rollout(Model):
+# A list of all forms is a cheap question; a regular expression on a value that may be an integer is not.
+_NONE_OR_ALL = [
+    f"{whole}{rest}{sign}" for whole in ("0", "00", "100") for rest in ("", ".0", ".00") for sign in ("", "%")
+]
+_AT_ONCE = (
+    "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.steps) || self.steps.all(s, type(s.weight) == int "
+    f"? s.weight in [0, 100] : s.weight in {_NONE_OR_ALL})"
+)
+_AT_ONCE_TEXT = "BlueGreen switches all traffic at once: its steps have weight 0 or 100; for others use strategy Canary"
+
+
+class Rollout(Model, json_schema_extra=validations(rule(_AT_ONCE, _AT_ONCE_TEXT, field_path=".steps"))):
     """How a new version gets its traffic."""
 
     strategy: Strategy | None = None
-    """Default: Canary."""
+    """The default steps: Canary (the default), or BlueGreen, whose steps have weight 0 or 100 and whose candidate runs in full size."""
     steps: (
         Annotated[list[Step], Field(max_length=STEPS_LIMIT, min_length=1, json_schema_extra=validations(*_STEP_RULES))]
         | None
     ) = None
-    """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %."""
+    """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %. With BlueGreen: a preview until it is approved, then 100 % 1h."""
     load_deadline: Duration | None = None
     """The candidate must be ready by then, model download and load included. Default 15m."""
     unavailable_deadline: Duration | None = None
@@ -298,7 +331,7 @@ class Rollout(Model):
     keep_failed: Duration | None = None
     """How long one pod of a rejected candidate stays for its logs. Default 10m."""
     candidate_replicas: CandidateReplicas | None = None
-    """Proportional to the weight (the default), or Full."""
+    """Proportional to the weight (the default), or Full (the default with BlueGreen)."""
     when_superseded: WhenSuperseded | None = None
     """What a new spec does to a rollout under way: Replace it (the default), or let it Finish."""
     pace: Pace | None = None
@@ -319,6 +352,8 @@ class Rollout(Model):
                     f"weights must not fall: step {index} ({after.percent}) is below step {index - 1} ({before.percent})"
                 )
         unique((step.name for step in self.steps or ()), "names of steps")
+        if self.strategy is Strategy.BLUE_GREEN and any(0 < weight < FULL_WEIGHT for weight in weights):
+            raise ValueError(_AT_ONCE_TEXT)
         return self
 
 

@@ -131,7 +131,7 @@ class TrafficStatus(StatusModel):
     applied_at: Timestamp | None = None
     """When the router was seen to apply them; absent while that is awaited."""
     tester_header: Word | None = None
-    """Requests with this header `<name>: <value>-<revision>` reach that revision at any weight."""
+    """Requests with this header `<name>: <value>-<revision>` reach that revision at any weight, those with `<name>: <value>-candidate` the candidate."""
     measured: Word | None = None
     """Share of requests that the candidate was seen to get, in percent."""
 
@@ -168,7 +168,7 @@ class RolloutStatus(StatusModel):
     started_at: Timestamp
     """When the candidate was recorded."""
     replicas: int
-    """Stable's pod count when the candidate started (R in the capacity rule)."""
+    """Stable's pod count when the candidate started (R in the capacity rule); before all traffic moves, what an autoscaler has made of it."""
     loaded_at: Timestamp | None = None
     """When the candidate was first ready."""
     loading: Span = Span("0s")
@@ -177,6 +177,8 @@ class RolloutStatus(StatusModel):
     """Container restarts of the candidate's pods before the step began."""
     planned_windows: int = 0
     """Windows that the plan had for the evidence when the candidate started; never changed afterwards."""
+    outlook: Annotated[str, Field(max_length=512)] | None = None
+    """What of the plan is out of reach at the traffic that stable had before the first weight, and what would help."""
     blocked: Problem | None = None
     """Why the candidate stays at weight 0 until the spec changes or it is retried."""
 
@@ -190,6 +192,8 @@ class StepStatus(StatusModel):
     """From 1; 0 before the first weight."""
     total: int
     """Number of steps in the plan."""
+    weight: Weight | None = None
+    """The share with which it began, in percent; 0 is a preview."""
     started_at: Timestamp
     """When the step began."""
     applied_at: Timestamp | None = None
@@ -409,6 +413,8 @@ class ModelDeploymentStatus(StatusModel):
         tuple[RevisionStatus, ...], Field(max_length=REVISIONS_LIMIT, json_schema_extra=_BY_REVISION)
     ] = ()
     """The versions that exist, with their role and share."""
+    preview_url: Annotated[str | None, Field(alias="previewURL", max_length=1024)] = None
+    """Where the candidate answers whatever its weight; absent without one."""
     traffic: TrafficStatus = TrafficStatus()
     """What the router was told and whether it has done it."""
     rollout: RolloutStatus | None = None

@@ -55,6 +55,7 @@ def draw(view: View, width: int) -> list[Text]:
     lines = [*_head(view, width), *_sentences(view.message, width), *_sentences(view.note, width, "yellow")]
     lines += _Table(view.revisions, label, width).lines() if view.revisions else ()
     lines += _flow("steps", [_step(step) for step in view.steps], label, width)
+    lines += _flow("testers", [Text(way) for way in (view.preview_url, view.tester_header) if way], label, width)
     for metric in view.metrics:
         lines += metric_lines(metric, label, width)
     lines += _flow("next", [Text(word) for word in _words(view.next)], label, width, gap=" ")
@@ -153,7 +154,7 @@ def _step(step: StepView) -> Text:
     hold = f" {span(step.hold_seconds)}" if step.hold_seconds else ""
     if step.covered_seconds is not None and step.hold_seconds:
         hold = f" {span(min(step.covered_seconds, step.hold_seconds))} of {span(step.hold_seconds)}"
-    kinds = ["bake"] if step.bake and step.hold_seconds else []
+    kinds = ["preview"] if step.preview else ["bake"] if step.bake and step.hold_seconds else []
     if step.approval:
         kinds.append("approved" if step.approved_by else "approval")
     words = f" {step.weight} %{hold}" + (f" ({', '.join(kinds)})" if kinds else "")

@@ -17,15 +17,16 @@ from modelrollout.analysis.planner import (
     Rollback,
     Stage,
     Traffic,
-    certificate_seconds,
     requests,
     rollback_seconds,
     smallest_rate,
 )
 from modelrollout.api.scalars import Weight
+from modelrollout.rollout.asked import Asked, asked, effective, stage, stages
+from modelrollout.rollout.outlook import Certified, certified
 from modelrollout.rollout.plan import Plan, PlanStep
 
-from .asked import Asked, Given, asked, effective, stage, stages, why_not
+from .given import Given, why_not
 from .view import camel
 
 CERTAINTY = 0.9
@@ -60,17 +61,6 @@ class StepForecast:
     hold_seconds: float
     sight: Sight | None
     certified: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Certified:
-    """When a healthy version is certified, in seconds from the first step on; None: not within the plan.
-
-    `late`: then how far beyond the hold of the last live step, where its `maxDuration` allows it; None: out of reach.
-    """
-
-    seconds: float | None
-    late: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +106,7 @@ def forecast(name: str, namespace: str, plan: Plan, given: Given) -> Forecast:
 
 def planned(plan: Plan, given: Given) -> tuple[Asked, ...]:
     """The metrics that can be planned."""
-    return tuple(asked(metric, plan, given) for metric in plan.metrics if not why_not(metric, given))
+    return tuple(asked(metric, plan, given.rate(metric)) for metric in plan.metrics if not why_not(metric, given))
 
 
 def traffic(plan: Plan, given: Given, one: Asked) -> Traffic:
@@ -141,23 +131,9 @@ def alone(plan: Plan, one: Asked, step: PlanStep, seconds: float = FOREVER) -> T
     return [(test, [stage(plan, step, seconds)]) for test in one.tests(step)]
 
 
-def certified(plan: Plan, one: Asked, where: Traffic) -> Certified | None:
-    """When a healthy version is certified; None where no certificate is asked."""
-    last = plan.last_live_step
-    if one.certification is None or last is None:
-        return None
-    before = stages(plan, one, None, plan.steps[: plan.steps.index(last)])
-    begin = sum(part.seconds for part in before)
-    longest = stage(plan, last, max(last.max_duration, last.hold))
-    when = certificate_seconds(one.certification, where, [*before, longest], CERTAINTY)
-    if when is None or when <= begin + last.hold:
-        return Certified(when)
-    return Certified(None, when - begin - last.hold)
-
-
 def _metric(plan: Plan, given: Given, one: Asked) -> MetricForecast:
     where = traffic(plan, given, one)
-    found = certified(plan, one, where)
+    found = certified(plan, one, where, CERTAINTY)
     carried = [(test, stages(plan, one, test, plan.steps)) for test in one.all_tests]
     total = sum(step.hold for step in plan.steps)
     return MetricForecast(

@@ -58,7 +58,9 @@ def _in_steps(deployment: Deployment, plan: Plan, now: float) -> str:
     if index == 0:
         left = plan.load_deadline - status.rollout.loading.seconds
         limit = f"; it has {span(left)} left to load" if status.rollout.loaded_at is None and left > 0 else ""
-        return f"{percent(plan.steps[0].weight)} when its pods are ready{limit}"
+        first = plan.steps[0]
+        what = percent(first.weight) if first.weight else f"step {first.name} at 0 %"
+        return f"{what} when its pods are ready{limit}"
     if index > len(plan.steps):
         return ""
     following = plan.steps[index] if index < len(plan.steps) else None

@@ -14,11 +14,11 @@ from modelrollout.api.scalars import Rate
 from modelrollout.api.settings import Settings
 from modelrollout.workload.render import accept
 
-from .asked import Given
 from .choices import Format
 from .failures import ExitCode, Failure
 from .forecast import Forecast, as_document, forecast
 from .forecast_draw import draw
+from .given import Given
 from .manifests import Manifest
 from .out import columns, document, say, show
 from .remedies import Warned, warnings

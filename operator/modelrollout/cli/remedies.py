@@ -15,10 +15,11 @@ from modelrollout.analysis.planner import FOREVER, Traffic, certificate_seconds
 from modelrollout.analysis.step import speaks
 from modelrollout.api.analysis import StepKind
 from modelrollout.api.scalars import FULL_WEIGHT, Weight
+from modelrollout.rollout.asked import Asked, effective, stage, stages
 from modelrollout.rollout.plan import Plan, PlanStep
 
-from .asked import Asked, Given, effective, stage, stages
 from .forecast import CERTAINTY, Forecast, MetricForecast, alone, planned, smallest, soonest, traffic
+from .given import Given
 from .words import share, span, times
 
 OBVIOUS = 10.0

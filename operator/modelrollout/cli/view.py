@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from modelrollout.api.scalars import Timestamp, Weight
 from modelrollout.api.status import DesiredState, MetricStatus, Mode, RevisionStatus, Role
 from modelrollout.rollout.plan import Plan, PlanStep
+from modelrollout.traffic.gateway_api import CANDIDATE
 
 from .deployment import Deployment
 from .outlook import advice, outlook
@@ -49,13 +50,17 @@ class StepView:
     covered_seconds: float | None
     approval: bool
     approved_by: str | None
+    preview: bool
     bake: bool
     state: str
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything that `status` shows. `next` and `advice` are empty where there is nothing to say."""
+    """Everything that `status` shows. `next` and `advice` are empty where there is nothing to say.
+
+    `preview_url`, `tester_header`: how testers reach the candidate; None without a candidate, or where the router has no such way.
+    """
 
     name: str
     namespace: str
@@ -69,6 +74,8 @@ class View:
     revisions: tuple[RevisionView, ...]
     step: str | None
     steps: tuple[StepView, ...]
+    preview_url: str | None
+    tester_header: str | None
     metrics: tuple[MetricStatus, ...]
     next: str
     advice: str
@@ -95,11 +102,19 @@ def look(deployment: Deployment, plan: Plan | None, now: float) -> View:
         revisions=tuple(_revision(deployment, found, now) for found in shown),
         step=step.name if step and step.index else None,
         steps=_steps(deployment, plan) if status.rollout else (),
+        preview_url=status.preview_url,
+        tester_header=_tester_header(deployment),
         metrics=status.metrics,
         next=outlook(deployment, plan, now),
         advice=advice(deployment),
         note=_note(deployment),
     )
+
+
+def _tester_header(deployment: Deployment) -> str | None:
+    """The header as a tester types it: it leads to the candidate, whichever that is."""
+    header = deployment.status.traffic.tester_header
+    return f"{header}-{CANDIDATE}" if header and deployment.candidate else None
 
 
 def _alive(found: RevisionStatus) -> bool:
@@ -112,7 +127,8 @@ def _note(deployment: Deployment) -> str:
     desired = deployment.status.desired
     if desired and desired.state is DesiredState.QUEUED:
         return f"version {desired.version} waits until this rollout is over"
-    return ""
+    rollout = deployment.status.rollout
+    return (rollout.outlook or "") if rollout else ""
 
 
 def _revision(deployment: Deployment, found: RevisionStatus, now: float) -> RevisionView:
@@ -173,6 +189,7 @@ def _step(deployment: Deployment, planned: PlanStep, distance: int) -> StepView:
         covered_seconds=step.covered.seconds if step else None,
         approval=planned.approval,
         approved_by=step.approval.by if step and step.approval else None,
+        preview=not planned.weight,
         bake=planned.weight == Weight.parse(100),
         state="Done" if distance < 0 else "Current" if step else "Next",
     )

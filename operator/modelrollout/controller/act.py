@@ -122,6 +122,7 @@ class Actor:
             records={revision: record for revision, (_, record) in live.items()},
             traffic=fields.traffic,
             service=fields.service,
+            candidate=next((entry.revision for entry, _ in live.values() if entry.role is Role.CANDIDATE), None),
         )
         for manifest in router_for(fields.traffic).build(intent):
             await self._ensure(work, manifest)
@@ -272,6 +273,8 @@ def _wanted(work: Pass) -> set[tuple[str, str]]:
     }
     if work.plan.router == "Gateway":
         wanted.add((HTTP_ROUTE.kind, owner.name))
+        if fields.traffic and fields.traffic.gateway and fields.traffic.gateway.preview_hostnames:
+            wanted.add((HTTP_ROUTE.kind, objects.preview_service_name(owner.name)))
     for entry in work.status.revisions:
         name = child_name(owner.name, entry.revision)
         wanted |= {(DEPLOYMENT.kind, name), (SERVICE.kind, name)}

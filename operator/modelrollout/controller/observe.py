@@ -10,7 +10,7 @@ from modelrollout.api.errors import RecordError, SpecError
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.settings import Settings
 from modelrollout.api.status import ModelDeploymentStatus, Role
-from modelrollout.kube.kinds import SERVICE
+from modelrollout.kube.kinds import HTTP_ROUTE, SERVICE
 from modelrollout.metrics.subscription import MetricsSource
 from modelrollout.rollout.capacity import shares
 from modelrollout.rollout.evidence import carry
@@ -28,10 +28,10 @@ from modelrollout.rollout.situation import (
 from modelrollout.runtime.clock import Clock
 from modelrollout.runtime.queue import Key
 from modelrollout.runtime.store import Entry
-from modelrollout.traffic.gateway_api import tester_header
+from modelrollout.traffic.gateway_api import preview_url, tester_header
 from modelrollout.traffic.ratio import effective
 from modelrollout.workload.identity import NO_REVISION, Owner
-from modelrollout.workload.objects import entry_service_name
+from modelrollout.workload.objects import entry_service_name, preview_service_name
 from modelrollout.workload.records import PlanRecord, plan_name
 
 from .children import Children
@@ -66,6 +66,7 @@ class Observer:
         look = _Look(status, children, memory, now)
         plan, plan_record, problem = self._plan(key, view, look)
         revisions = self._revisions(look)
+        owner = Owner(*key, entry.uid)
         return Situation(
             now=now.wall,
             name=key[1],
@@ -88,7 +89,9 @@ class Observer:
                 ready_for=self.settings.ready_for.seconds,
             ),
             deleting=view.deleting,
-            tester_header=tester_header(Owner(*key, entry.uid)) if plan and plan.router == "Gateway" else "",
+            tester_header=tester_header(owner) if plan and plan.router == "Gateway" else "",
+            preview_url=_preview_url(owner, plan) if plan else "",
+            preview_problem=_preview_problem(children),
         )
 
     def _preflight(self, key: Key, status: ModelDeploymentStatus, plan: Plan | None) -> PreflightFacts:
@@ -97,7 +100,7 @@ class Observer:
             return PreflightFacts()
         found = self.metrics.preflight(key)
         effects = {name: _effect(effect) for name, effect in found.effects.items()}
-        return PreflightFacts(found.ready, found.problem, effects)
+        return PreflightFacts(found.ready, found.problem, effects, found.traffic)
 
     def _plan(self, key: Key, view: ResourceView, look: _Look) -> tuple[Plan | None, str, Problem | None]:
         if not isinstance(view.accepted, SpecError):
@@ -165,6 +168,17 @@ def _effect(effect: Effect) -> str:
     return f"{effect.value:.4g}" if effect.value == 1.0 else f"{effect.value:.4g} ({effect.note})"
 
 
+def _preview_url(owner: Owner, plan: Plan) -> str:
+    fields = plan_fields(plan)
+    return preview_url(owner, fields.service, fields.traffic.gateway if fields.traffic else None)
+
+
+def _preview_problem(children: Children) -> str:
+    """Why the route of the preview host names, if there is one, is not taken."""
+    entry = children.entry(HTTP_ROUTE, preview_service_name(children.name))
+    return entry.view.refusal if entry is not None else ""
+
+
 def _target(view: ResourceView) -> Target:
     assert not isinstance(view.accepted, SpecError)
     return Target(view.accepted.revision.revision, view.accepted.revision.version)
@@ -200,7 +214,7 @@ def _ratio(
     ready = {name: facts.ready for name, facts in revisions.items() if facts.ready}
     stable = next((one for one in status.revisions if one.role is Role.STABLE), None)
     candidate = next((one for one in status.revisions if one.role is Role.CANDIDATE), None)
-    if stable is not None and candidate is not None:
+    if stable is not None and candidate is not None and 0 < candidate.weight < FULL_WEIGHT:
         full = status.rollout.replicas if plan.autoscaled and status.rollout else plan.replicas
         wanted = shares(candidate.weight, full)
         if ready == {stable.revision: wanted[0], candidate.revision: wanted[1]}:

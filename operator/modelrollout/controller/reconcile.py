@@ -43,7 +43,7 @@ from .memory import Memory, PodsSeen, Settled
 from .observe import Observer
 from .prime import remember_pods
 from .records import Records
-from .views import ResourceView
+from .views import ResourceView, canonical
 
 log = logging.getLogger(__name__)
 
@@ -197,12 +197,14 @@ class Controller:
         self, key: Key, entry: Entry[ResourceView], memory: Memory, decision: Decision, children: Children
     ) -> Problem | None:
         status, owner = decision.status, Owner(*key, entry.uid)
-        written = status.written() if self._worth_writing(entry, memory, decision) else entry.view.raw_status
-        if written == entry.view.raw_status and not memory.refused:
+        written = status.written() if self._worth_writing(entry, memory, decision) else None
+        if written is not None and canonical(written) == entry.view.stored_status:
+            written = None
+        if written is None and not memory.refused:
             return None
         problem = await self._records.provide(owner, entry.view, status, children)
         memory.refused = problem is not None
-        if written == entry.view.raw_status:
+        if written is None:
             return problem
         ref = Ref(MODEL_DEPLOYMENT, *key)
         try:

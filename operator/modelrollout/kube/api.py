@@ -33,6 +33,38 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """Some objects of a kind: in one namespace or (empty) in all, with labels, or the one of a name."""
+
+    kind: Kind
+    namespace: str = ""
+    labels: str = ""
+    name: str = ""
+
+    @property
+    def selectors(self) -> dict[str, str]:
+        """As parameters of a request."""
+        found = {"labelSelector": self.labels, "fieldSelector": f"metadata.name={self.name}" if self.name else ""}
+        return {key: text for key, text in found.items() if text}
+
+    def __str__(self) -> str:
+        return f"{self.kind.plural} {self.namespace or '(all)'}{f'/{self.name}' if self.name else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One event of a watch: `type` is ADDED, MODIFIED, DELETED, or BOOKMARK, which carries nothing but a version."""
+
+    type: str
+    raw: Json
+
+    @property
+    def resource_version(self) -> str:
+        """The version from which on a watch may be taken up again."""
+        return str(self.raw["metadata"]["resourceVersion"])
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """One object at one point of its life.
 

@@ -13,7 +13,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from modelrollout import __version__
-from modelrollout.kube.api import FIELD_MANAGER, Json, KubeApi, Page, Propagation, Version
+from modelrollout.kube.api import FIELD_MANAGER, Json, KubeApi, Page, Propagation, Selection, Told, Version
 from modelrollout.kube.errors import (
     ApiError,
     Conflict,
@@ -46,6 +46,10 @@ Observer = Callable[[str, str, str, float], None]
 _ERROR_CODES_FROM = 400
 _WARNINGS_REMEMBERED = 200
 _MALFORMED = ("failed to create typed patch object", "failed to convert new object")
+_QUIET = 150.0
+"""Seconds without a byte after which a watch counts as broken: two bookmarks have failed to come."""
+_GRACE = 15.0
+"""Seconds that a server may take to end a watch whose time is over."""
 
 
 async def load_configuration(kubeconfig: str | Path | None = None, context: str | None = None) -> Configuration:
@@ -66,7 +70,7 @@ def _nobody(verb: str, resource: str, code: str, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """One request before it has a host and credentials. `verb` is HTTP's, or LIST or APPLY, which say more."""
+    """One request before it has a host and credentials. `verb` is HTTP's, or LIST, WATCH or APPLY, which say more."""
 
     verb: str
     kind: Kind
@@ -78,7 +82,7 @@ class _Request:
 
     @property
     def method(self) -> str:
-        return {"LIST": "GET", "APPLY": "PATCH"}.get(self.verb, self.verb)
+        return {"LIST": "GET", "WATCH": "GET", "APPLY": "PATCH"}.get(self.verb, self.verb)
 
     @property
     def target(self) -> str:
@@ -146,6 +150,24 @@ class Client(KubeApi):
         async for page in pages:
             return page
         raise AssertionError("a list has at least one page")
+
+    async def watch(self, what: Selection, resource_version: str, seconds: int = 300) -> AsyncGenerator[Told, None]:
+        """What happens after a version, as it happens; ends after so many seconds, or as the server likes.
+
+        Raises `Gone` where the server has forgotten that version: the caller lists, and watches from there. Takes no slot of
+        the other requests. A connection on which not even a bookmark comes (the server sends one a minute) counts as broken.
+        """
+        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
+        query |= {"resourceVersion": resource_version} | what.selectors
+        request = _Request("WATCH", what.kind, what.kind.path(what.namespace), str(what), query)
+        response = await self._open(request, min(_QUIET, seconds + _GRACE))
+        try:
+            async for line in _lines(response.content):
+                yield _told(line, str(request))
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Unreachable(_text(error), request=str(request)) from error
+        finally:
+            response.close()
 
     async def apply(
         self, manifest: Json, *, force: bool = False, only_if: Version | None = None, dry_run: bool = False
@@ -269,6 +291,30 @@ class Client(KubeApi):
                 self._observer(request.verb, request.kind.plural, code, time.monotonic() - began)
         return answer
 
+    async def _open(self, request: "_Request", quiet: float) -> aiohttp.ClientResponse:
+        """Begin to read an answer that does not end, but breaks off after so many quiet seconds. Raises nothing but `ApiError`."""
+        began, code, what = time.monotonic(), "Cancelled", str(request)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=quiet)
+        try:
+            response = await self._client.call_api(
+                request.method,
+                self._configuration.host + request.target,
+                header_params=await self._headers(request.content),
+                _request_timeout=timeout,
+            )
+            code = str(response.status)
+            if response.status >= _ERROR_CODES_FROM:
+                after = _seconds(response.headers.get("Retry-After"))
+                answer = _parse(await response.read())
+                raise from_status(response.status, answer, request=what, write=False, retry_after=after)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            code = Unreachable.__name__
+            raise Unreachable(_text(error), request=what) from error
+        finally:
+            self._observer(request.verb, request.kind.plural, code, time.monotonic() - began)
+        found: aiohttp.ClientResponse = response.response
+        return found
+
     async def _exchange(self, request: "_Request") -> tuple[dict[str, Any], int]:
         """One request and its whole answer. Raises nothing but `ApiError`."""
         write, what = request.method != "GET", str(request)
@@ -310,6 +356,31 @@ class Client(KubeApi):
 
 def _kind_of(manifest: Json) -> Kind:
     return ref_of({**manifest, "metadata": {"name": "-"}}).kind
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """The lines of a stream, of any length."""
+    begun = bytearray()
+    async for chunk in content.iter_any():
+        begun += chunk
+        *whole, rest = begun.split(b"\n")
+        begun = rest
+        for line in whole:
+            if line:
+                yield bytes(line)
+    if begun:
+        raise aiohttp.ClientPayloadError("the stream was cut off")
+
+
+def _told(line: bytes, request: str) -> Told:
+    try:
+        event = json.loads(line)
+        kind, raw = event["type"], event["object"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unreachable("the stream was cut off", request=request) from error
+    if kind == "ERROR":
+        raise from_status(int(raw.get("code") or 500), raw, request=request, write=False)
+    return Told(kind, raw)
 
 
 def _text(error: BaseException) -> str:

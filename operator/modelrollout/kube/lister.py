@@ -1,8 +1,8 @@
 """Full lists of the watched kinds: at the start, after a watch began anew, and once in a while.
 
-A watch tells what changes, and after a break in it begins anew with what is there; what vanished meanwhile it never tells. So
-each kind is listed whole at the start (before anything is decided), whenever the Store has seen a watch begin anew, and by a
-slow timer. Lists come in pages and each object is projected and let go.
+A watch tells what changes; what vanished in a break that it could not bridge it never tells. So each kind is listed whole at the
+start (before anything is decided), whenever a watch began anew, and by a slow timer. Lists come in pages and each object is
+projected and let go.
 
 Where single namespaces are named, each is read for itself: one whose permission is withdrawn, or whose Role was never made, must
 not hold up the others. Until all kinds of a namespace were read once it is `unread`, and nothing may be decided in it: a
@@ -50,8 +50,9 @@ class Lister:
     ) -> None:
         self._api, self._store, self._clock = api, store, clock
         self._kinds = {listed.kind.kind: listed for listed in kinds}
-        self._namespaces = tuple(namespaces) or (_ALL,)
-        self._lacking = {namespace: set(self._kinds) for namespace in self._namespaces}
+        self.namespaces = tuple(namespaces) or (_ALL,)
+        self._versions: dict[tuple[str, str], str] = {}
+        self._lacking = {namespace: set(self._kinds) for namespace in self.namespaces}
         self._told: set[tuple[str, str]] = set()
 
     def unread(self, namespace: str) -> bool:
@@ -61,8 +62,17 @@ class Lister:
     async def list_all(self) -> None:
         """List every kind, trying again until each has been listed once, or is refused in a namespace that was named."""
         for name in self._kinds:
-            while not await self._list(name):
+            while not await self._list(name, self.namespaces):
                 await self._pause(PATIENCE)
+
+    def version(self, kind: str, namespace: str) -> str:
+        """The version of the last list of a kind in one of the `namespaces`; empty where there is none."""
+        return self._versions.get((kind, namespace), "")
+
+    async def list(self, kind: str, namespace: str) -> bool:
+        """List one kind in one of the `namespaces`; tells whether that went well."""
+        await self._list(kind, (namespace,))
+        return (kind, namespace) in self._versions
 
     async def run(self, every: float) -> None:
         """List again for ever: what was relisted or never read soon, everything each `every` seconds."""
@@ -74,25 +84,28 @@ class Lister:
                 names = frozenset(self._kinds)
             else:
                 names = self._store.relisted() & frozenset(self._kinds)
-                names |= {name for lacking in self._lacking.values() for name in lacking}
             for name in sorted(names):
-                await self._list(name)
+                await self._list(name, self.namespaces)
+            for namespace, lacking in self._lacking.items():
+                for name in sorted(lacking - names):
+                    await self._list(name, (namespace,))
 
     async def _pause(self, seconds: float) -> None:
         await self._clock.sleep_until(self._clock.monotonic() + seconds)
 
-    async def _list(self, name: str) -> bool:
-        """List one kind everywhere; tells whether no namespace is left that may be read in a moment."""
+    async def _list(self, name: str, namespaces: Collection[str]) -> bool:
+        """List one kind in some namespaces; tells whether there is none among them that may be read in a moment."""
         listed = self._kinds[name]
         listing = self._store.listing(name)
-        versions, read = [], []
+        versions: dict[str, str] = {}
         waiting = False
-        for namespace in self._namespaces:
+        for namespace in namespaces:
+            self._versions.pop((name, namespace), None)
             try:
-                versions.append(await self._read(listed, listing, namespace))
+                versions[namespace] = await self._read(listed, listing, namespace)
             except NotFound:
                 log.info("the cluster does not serve %s", listed.kind.plural)
-                self._settle(name, self._namespaces)
+                self._settle(name, self.namespaces)
                 return True
             except Gone:
                 log.info("the list of %s took too long and is begun again", listed.kind.plural)
@@ -100,13 +113,12 @@ class Lister:
             except ApiError as error:
                 self._tell(name, namespace, error)
                 waiting = waiting or namespace == _ALL or not isinstance(error, Forbidden | Unauthorized)
-            else:
-                read.append(namespace)
         if versions:
             # Of several lists the oldest says what has certainly vanished.
-            consistent = self._namespaces == (_ALL,)
-            listing.end(min(versions, key=int), consistent=consistent, lacking=self._without(read))
-        self._settle(name, read)
+            lacking = frozenset(self.namespaces) - versions.keys()
+            listing.end(min(versions.values(), key=int), consistent=self.namespaces == (_ALL,), lacking=lacking)
+        self._versions |= {(name, namespace): version for namespace, version in versions.items()}
+        self._settle(name, versions)
         return not waiting
 
     async def _read(self, listed: Listed, listing: Listing, namespace: str) -> str:
@@ -117,9 +129,6 @@ class Lister:
             version = page.resource_version
             await asyncio.sleep(0)  # thousands of projections must not hold up the loop
         return version
-
-    def _without(self, read: Collection[str]) -> frozenset[str]:
-        return frozenset(self._namespaces) - frozenset(read)
 
     def _settle(self, name: str, read: Collection[str]) -> None:
         for namespace in read:

@@ -11,10 +11,12 @@ A past that is empty is an answer. A provider that does not answer is none: the 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from modelrollout.analysis.dispersion import Effect, design_effect
+from modelrollout.analysis.planner import Traffic
+from modelrollout.analysis.window import ZERO, Window
 from modelrollout.api.analysis import Method, Metric
 from modelrollout.api.reasons import Reason
 from modelrollout.rollout.situation import Problem
@@ -46,13 +48,17 @@ def is_asked_for(metric: Metric) -> bool:
 
 @dataclass(slots=True, eq=False)
 class Past:
-    """One metric of one rollout. `effects`: by `effect_name`, None until all are known; `obstacle`: why they could not be read lately."""
+    """One metric of one rollout. `effects`: by `effect_name`, None until all are known; `obstacle`: why they could not be read lately.
+
+    `traffic`: what stable was asked; None where that is not known, or differs from bound to bound.
+    """
 
     metric: Metric
     subscription: Subscription
     pods: Pods
     effects: Mapping[str, Effect] | None = None
     obstacle: str = ""
+    traffic: Traffic | None = None
 
     def __post_init__(self) -> None:
         if self.subscription.stable is None:
@@ -101,7 +107,9 @@ class _Reading:
         if track.at is None or track.at + track.shift < self._point:
             return False
         name = next(name for name, one in self.tracks.items() if one is track)
-        self._found[name] = design_effect((dict(window.candidate_pods) for window in track.windows()), STEP)
+        windows = track.windows()
+        self._found[name] = design_effect((dict(window.candidate_pods) for window in windows), STEP)
+        self.past.traffic = _traffic(windows) if len(self.tracks) == 1 else None
         track.restart(self._point)  # hours of windows are not to be kept until the whole fleet has been read
         if len(self._found) < len(self.tracks):
             return False
@@ -113,6 +121,17 @@ class _Reading:
         """Note why nothing could be read; tells whether that is news."""
         news, self.past.obstacle = obstacle != self.past.obstacle, obstacle
         return news
+
+
+def _traffic(windows: Iterable[Window]) -> Traffic | None:
+    """The mean of the time that is known of; None without any."""
+    total, known = ZERO, 0
+    for window in windows:
+        if window.answered:
+            total, known = total + window.candidate, known + 1
+    if not known:
+        return None
+    return Traffic(total.requests / (known * STEP), total.bad / total.requests if total.requests else 0.0, STEP)
 
 
 class History:
@@ -181,4 +200,5 @@ def completed(found: Preflight, pasts: Collection[Past]) -> Preflight:
         text = f"metric {hindered.metric.name}: how much stable's pods differ is not known: {hindered.obstacle}"
         problem = Problem(Reason.METRICS_UNAVAILABLE, f"{text}. It is asked again; no weight is given before.")
     effects = {name: effect for past in pasts for name, effect in (past.effects or {}).items()}
-    return Preflight(found.ready and not unknown, problem, effects)
+    traffic = {past.metric.name: past.traffic for past in pasts if past.traffic is not None}
+    return Preflight(found.ready and not unknown, problem, effects, traffic)

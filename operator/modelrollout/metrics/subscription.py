@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from modelrollout.analysis.dispersion import Effect
+from modelrollout.analysis.planner import Traffic
 from modelrollout.analysis.window import Window
 from modelrollout.api.analysis import Identify, Metric
 from modelrollout.api.settings import RuntimePreset
@@ -70,12 +71,13 @@ class Preflight:
     `ready`: its target is up, each metric exists for stable or candidate, and the `effects` that were asked for are known.
     Otherwise `problem` says what is missing, once that has lasted for a few windows, or that the provider does not answer;
     None: not known yet. `effects`: design effects by name of metric (`Subscription.history`), as they were first found; for a
-    latency without a threshold also by bound (`effect_name`).
+    latency without a threshold also by bound (`effect_name`). `traffic`: what stable was asked in the time from which they were found.
     """
 
     ready: bool
     problem: Problem | None = None
     effects: Mapping[str, Effect] = field(default_factory=dict)
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)
 
 
 def effect_name(metric: str, bound: str) -> str:

@@ -102,6 +102,11 @@ class Book:
             return None
         return next((step for step in self.plan.steps if step.name == recorded.name), None)
 
+    @property
+    def previewed(self) -> bool:
+        """Whether the step under way gives the candidate no traffic."""
+        return self.step is not None and not self.step.weight
+
     @cached_property
     def next_step(self) -> PlanStep | None:
         """The step after the one under way; the first one before any."""
@@ -223,7 +228,11 @@ def unseen(metrics: tuple[MetricStatus, ...]) -> tuple[MetricStatus, ...]:
 def with_step(status: ModelDeploymentStatus, plan: Plan, step: PlanStep, now: float) -> ModelDeploymentStatus:
     """The status at the beginning of a step: nothing covered, no sample, not applied."""
     begun = StepStatus(
-        name=step.name, index=plan.steps.index(step) + 1, total=len(plan.steps), started_at=Timestamp(now)
+        name=step.name,
+        index=plan.steps.index(step) + 1,
+        total=len(plan.steps),
+        weight=step.weight,
+        started_at=Timestamp(now),
     )
     return status.model_copy(update={"step": begun, "metrics": unseen(status.metrics)})
 

@@ -7,7 +7,6 @@ the operator can be killed in.
 
 from __future__ import annotations
 
-from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import Span
 from modelrollout.api.status import MetricStatus, ModelDeploymentStatus
 
@@ -16,7 +15,8 @@ from .evidence import fold
 from .moves import Move, Wait
 from .present import present
 from .rules import RULES
-from .situation import Decision, Situation
+from .situation import Decision, EventNote, Problem, Situation
+from .words import cut
 
 SOONEST = 0.05
 """Seconds: no wake comes earlier than this, so that a decision never spins."""
@@ -31,30 +31,31 @@ def decide(situation: Situation) -> Decision:
     answer = next(found for rule in RULES if (found := rule(book)) is not None)
     if isinstance(answer, Move):
         after = Book(situation, answer.status)
-        return Decision(
-            present(after, answer), wake_at=situation.now, events=answer.events, again=True, urgent=answer.urgent
-        )
+        decided = present(after, answer)
+        events = (*answer.events, *_alarm(after, decided))
+        return Decision(decided, wake_at=situation.now, events=events, again=True, urgent=answer.urgent)
     decided = present(book, answer)
-    return Decision(decided, wake_at=_wake(situation, answer), checkpoint=essence(decided) == essence(situation.status))
+    return Decision(
+        decided,
+        wake_at=_wake(situation, answer),
+        events=_alarm(book, decided),
+        checkpoint=essence(decided) == essence(situation.status),
+    )
 
 
-_HOUSEKEEPING = frozenset({Reason.SCALED_DOWN, Reason.SCALING_UP})
-
-
-def _after(situation: Situation, move: Move) -> Move | Wait:
-    """What people are shown of a move: what is awaited now, or the move itself where another follows at once.
-
-    Housekeeping is not worth a line of its own: what was said before stands until there is news.
-    """
-    book = Book(situation, move.status)
-    answer = next(found for rule in RULES if (found := rule(book)) is not None)
-    if isinstance(answer, Wait):
-        return answer
-    before = situation.status
-    if move.reason not in _HOUSEKEEPING or before.phase is None or before.summary.reason not in set(Reason):
-        return move
-    stalled = any(condition.type == "Stalled" and condition.status == "True" for condition in before.conditions)
-    return Wait(before.phase, Reason(before.summary.reason), before.message, stalled=stalled)
+def _alarm(book: Book, decided: ModelDeploymentStatus) -> tuple[EventNote, ...]:
+    """An Event for whoever is on call, once a person is needed; what was taken back has had its own."""
+    before, after = (
+        next((one for one in status.conditions if one.type == "Stalled" and one.status == "True"), None)
+        for status in (book.situation.status, decided)
+    )
+    if after is None or any(entry.reason == after.reason for entry in decided.rejected):
+        return ()
+    target = book.situation.target
+    news = target.message if isinstance(target, Problem) else ""  # of two specs that are refused, each is told
+    if before is not None and before.reason == after.reason and before.message.startswith(cut(news)[:-1]):
+        return ()
+    return (EventNote(after.reason, cut(after.message, 900), warning=True),)
 
 
 def _under_plan(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:

@@ -81,7 +81,9 @@ def _rollout(book: Book, passed: float) -> ModelDeploymentStatus:
         status = status.model_copy(update={"rollout": rollout})
     if rollout.loaded_at is None:
         loaded = Timestamp(book.now) if candidate.replicas and book.confirmed(candidate, _first_need(book)) else None
-        rollout = rollout.model_copy(update={"loading": Span.of(rollout.loading.seconds + passed), "loaded_at": loaded})
+        news: dict[str, object] = {"loading": Span.of(rollout.loading.seconds + passed), "loaded_at": loaded}
+        # Until here a restart is part of loading, which has its deadline; from here on it is a fault.
+        rollout = rollout.model_copy(update=news | ({"restarts_base": restarts} if loaded else {}))
         status = status.model_copy(update={"rollout": rollout})
     return _step(Book(book.situation, status), passed)
 
@@ -174,7 +176,7 @@ def _covered(book: Book, step: StepStatus, passed: float) -> StepStatus:
     assert step.applied_at is not None
     names = gating_names(book.plan.metrics, book.step.kind)
     if not names:
-        lived = passed if book.situation.elapsed is not None and book.route_as_intended else 0.0
+        lived = min(passed, _lasted(book)) if book.situation.elapsed is not None else 0.0
         # Should an edit have metrics gate the step again, windows of this time must not be counted beside it.
         settled = Timestamp(max(step.covered_through, book.now)) if step.covered_through is not None else None
         return step.model_copy(update={"covered": Span.of(step.covered.seconds + lived), "covered_through": settled})
@@ -188,6 +190,15 @@ def _covered(book: Book, step: StepStatus, passed: float) -> StepStatus:
     return step.model_copy(
         update={"covered": Span.of(step.covered.seconds + seconds), "covered_through": Timestamp(through)}
     )
+
+
+def _lasted(book: Book) -> float:
+    """For how long, up to now, the route has been as intended and the candidate has answered without a break."""
+    assert book.candidate is not None
+    route, ready = book.situation.route.since, book.facts(book.candidate.revision).ready_since
+    if route is None or ready is None or not book.route_as_intended or not book.ready(book.candidate):
+        return 0.0
+    return max(0.0, book.now - max(route, ready))
 
 
 def carry(observed: ModelDeploymentStatus, remembered: ModelDeploymentStatus | None) -> ModelDeploymentStatus:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from modelrollout.analysis.step import speaks
 from modelrollout.analysis.terms import by_evidence
 from modelrollout.api.analysis import OnBreach, OnInconclusive, StepKind
 from modelrollout.api.reasons import EXPLANATIONS, Reason
@@ -206,13 +207,14 @@ def _hold(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
         return Wait(Phase.PROGRESSING, Reason.TRAFFIC_MISMATCH, message, wake)
     when = at(advance_at(step, required(book, plan_step)) or book.now + left)
     reason = (
-        Reason.ANALYSIS_PASSING
-        if _gates(book, plan_step)
-        else Reason.UNJUDGED
-        if not book.plan.judged
-        else Reason.HOLDING
+        Reason.ANALYSIS_PASSING if _gates(book, plan_step) else Reason.HOLDING if _is_judged(book) else Reason.UNJUDGED
     )
     return Wait(Phase.PROGRESSING, reason, f"At {weight} as planned; {next_text(book)} not before {when}.", wake)
+
+
+def _is_judged(book: Book) -> bool:
+    """Whether any metric speaks in any step: one that only compares has nothing to say where stable and candidate take turns."""
+    return any(speaks(metric, step.kind) for metric in book.plan.metrics for step in book.plan.steps)
 
 
 def advance_at(step: StepStatus, required: float) -> float | None:
@@ -228,8 +230,16 @@ def _approval(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
     if not plan_step.approval or step.approval is not None:
         return None
     index = book.plan.steps.index(plan_step) + 1
-    message = f"Step {index} of {len(book.plan.steps)} ({plan_step.name}) waits for approval: `kubectl modelrollout approve {book.situation.name}`. Then {next_text(book)}."
+    where = _where_it_answers(book) if not plan_step.weight else ""
+    message = f"Step {index} of {len(book.plan.steps)} ({plan_step.name}) waits for approval: `kubectl modelrollout approve {book.situation.name}`. Then {next_text(book)}.{where}"
     return Wait(Phase.PAUSED, Reason.APPROVAL_REQUIRED, message)
+
+
+def _where_it_answers(book: Book) -> str:
+    url, problem = book.situation.preview_url, book.situation.preview_problem
+    if problem:
+        return f" Testers do not reach it at {url}: {problem}."
+    return f" It answers testers at {url}." if url else ""
 
 
 def _pause(book: Book, _step: StepStatus, _plan_step: PlanStep) -> Wait | None:

@@ -37,6 +37,7 @@ from .book import (
     without_rollout,
 )
 from .capacity import candidate_pods, stable_pods
+from .outlook import outlook
 from .plan import PlanStep
 from .situation import EventNote, Target
 from .words import cut, percent
@@ -111,7 +112,12 @@ def weigh(book: Book, step: PlanStep) -> Move:
     candidate, now = book.candidate, book.now
     assert candidate is not None
     status = book.status
-    if status.step is None or status.step.name != step.name or status.step.index == 0:
+    events: tuple[EventNote, ...] = ()
+    begun = status.step
+    if begun is None or begun.name != step.name or begun.index == 0 or begun.weight not in (None, step.weight):
+        if book.step is None and (expected := outlook(book.plan, book.situation.preflight)):
+            status = _expecting(status, expected)
+            events = (EventNote(Reason.UNDERPOWERED, expected, warning=True),)
         status = _restarts_from_here(book, with_step(_with_effects(book, status), book.plan, step, now))
     if candidate.weight != step.weight:
         status = with_weight(status, candidate.revision, step.weight, now, f"step {step.name}")
@@ -120,14 +126,19 @@ def weigh(book: Book, step: PlanStep) -> Move:
             needed = stable_pods(book.plan, book.full, step.weight)
             status = change(status, book.stable.revision, replicas=max(book.stable.replicas, needed))
     index = book.plan.steps.index(step) + 1
-    text = f"Version {candidate.version}: {percent(candidate.weight)} → {percent(step.weight)} (step {index} of {len(book.plan.steps)})"
-    return Move(
-        status,
-        Phase.PROGRESSING,
-        Reason.ROUTE_PENDING,
-        f"Version {candidate.version} gets {percent(step.weight)} of traffic.",
-        (EventNote(Reason.WEIGHT_CHANGED, text),),
-    )
+    where = f"step {index} of {len(book.plan.steps)}"
+    text = f"Version {candidate.version}: {percent(candidate.weight)} → {percent(step.weight)} ({where})"
+    note, message = EventNote(Reason.WEIGHT_CHANGED, text), f"gets {percent(step.weight)} of traffic"
+    if not step.weight and not candidate.weight:
+        message = "is previewed: it answers testers, and nobody else"
+        note = EventNote(Reason.PREVIEWING, f"Version {candidate.version} {message} ({where})")
+    text = f"Version {candidate.version} {message}."
+    return Move(status, Phase.PROGRESSING, Reason.ROUTE_PENDING, text, (note, *events))
+
+
+def _expecting(status: ModelDeploymentStatus, expected: str) -> ModelDeploymentStatus:
+    assert status.rollout is not None
+    return status.model_copy(update={"rollout": status.rollout.model_copy(update={"outlook": cut(expected, 512)})})
 
 
 def _with_effects(book: Book, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
@@ -209,7 +220,7 @@ def reject(book: Book, outcome: Outcome, reason: Reason, message: str) -> Move:
     ending = Ending(outcome, reason, message)
     status = with_rejection(book.status, candidate, book.plan.attempt, book.now, ending)
     status = status.model_copy(update={"paused": None})
-    text = f"Version {candidate.version}: {percent(candidate.weight)} → 0 %: {message}"
+    text = f"Version {candidate.version}: {_taken(candidate)}: {message}"
     noted = EventNote(Reason.ROLLED_BACK, cut(text, 900), warning=True)
     if must_keep_weight(book):
         problem = Problem(reason=reason, message=cut(message))
@@ -223,6 +234,10 @@ def reject(book: Book, outcome: Outcome, reason: Reason, message: str) -> Move:
             urgent=True,
         )
     return leave(Book(book.situation, status), ending, (noted,))
+
+
+def _taken(candidate: RevisionStatus) -> str:
+    return f"{percent(candidate.weight)} → 0 %" if candidate.weight else "taken back at 0 %"
 
 
 def must_keep_weight(book: Book) -> bool:

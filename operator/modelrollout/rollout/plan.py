@@ -24,13 +24,25 @@ from modelrollout.api.spec import (
     ReadyWhen,
     Rollout,
     Step,
+    Strategy,
     WhenSuperseded,
 )
 
 HOUR = 3600.0
 FEWEST_WINDOWS = 60
 """For which the evidence is prepared at least."""
-DEFAULT_STEPS: tuple[tuple[int, str], ...] = ((1, "1h"), (5, "3h"), (10, "4h"), (25, "16h"), (50, "24h"), (100, "0s"))
+CANARY_STEPS: tuple[tuple[int, str], ...] = ((1, "1h"), (5, "3h"), (10, "4h"), (25, "16h"), (50, "24h"), (100, "0s"))
+DEFAULT_STEPS: dict[Strategy, tuple[Step, ...]] = {
+    Strategy.CANARY: tuple(Step(weight=Weight(percent * 100), hold=Duration(hold)) for percent, hold in CANARY_STEPS),
+    Strategy.BLUE_GREEN: (
+        Step(weight=Weight(0), advance=Advance.APPROVAL),
+        Step(weight=Weight(FULL_WEIGHT), hold=Duration("1h")),
+    ),
+}
+STEP_NAMES: dict[Strategy, dict[StepKind, str]] = {
+    Strategy.BLUE_GREEN: {StepKind.PREVIEW: "preview", StepKind.BAKE: "bake"}
+}
+"""What steps without a name are called, where it is not by their weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +57,15 @@ class PlanStep:
 
     @property
     def kind(self) -> StepKind:
-        """By weight: none is a preview, all is a bake."""
-        if not self.weight:
-            return StepKind.PREVIEW
-        return StepKind.BAKE if self.weight == FULL_WEIGHT else StepKind.LIVE
+        """By weight."""
+        return kind_of(self.weight)
+
+
+def kind_of(weight: int) -> StepKind:
+    """No weight is a preview, all of it a bake."""
+    if not weight:
+        return StepKind.PREVIEW
+    return StepKind.BAKE if weight == FULL_WEIGHT else StepKind.LIVE
 
 
 @dataclass(frozen=True)
@@ -135,7 +152,7 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         unavailable_deadline=_seconds(rollout.unavailable_deadline, 120),
         scale_down_delay=_seconds(rollout.scale_down_delay, 900),
         keep_failed=_seconds(rollout.keep_failed, 600),
-        full_candidate=rollout.candidate_replicas is CandidateReplicas.FULL,
+        full_candidate=_full_candidate(rollout),
         finish_when_superseded=rollout.when_superseded is WhenSuperseded.FINISH,
         ready_when_serving=rollout.ready_when is ReadyWhen.SERVING,
         paused=bool(rollout.paused),
@@ -164,19 +181,25 @@ def _metrics(analysis: Analysis, preset: tuple[Metric, ...]) -> tuple[Metric, ..
 
 def _steps(rollout: Rollout, late: float) -> tuple[PlanStep, ...]:
     """`late`: by how many seconds a step outlasts its hold, since data come so late."""
-    written = rollout.steps or [
-        Step(weight=Weight(percent * 100), hold=Duration(hold)) for percent, hold in DEFAULT_STEPS
-    ]
-    steps = [_step(step, late) for step in written]
-    if steps[-1].weight < FULL_WEIGHT:
-        steps.append(_step(Step(weight=Weight(FULL_WEIGHT)), late))
-    return tuple(_named(steps))
+    strategy = rollout.strategy or Strategy.CANARY
+    written = list(rollout.steps or DEFAULT_STEPS[strategy])
+    if written[-1].weight < FULL_WEIGHT:
+        written.append(Step(weight=Weight(FULL_WEIGHT)))
+    return tuple(_named([_step(step, late, strategy) for step in written]))
 
 
-def _step(step: Step, late: float) -> PlanStep:
+def _full_candidate(rollout: Rollout) -> bool:
+    """What is switched to at once is looked at in full size."""
+    if rollout.candidate_replicas is None:
+        return rollout.strategy is Strategy.BLUE_GREEN
+    return rollout.candidate_replicas is CandidateReplicas.FULL
+
+
+def _step(step: Step, late: float, strategy: Strategy) -> PlanStep:
     hold = _seconds(step.hold, 0)
+    by_weight = f"weight-{step.weight.percent.replace('.', '-')}"
     return PlanStep(
-        name=step.name or f"weight-{step.weight.percent.replace('.', '-')}",
+        name=step.name or STEP_NAMES.get(strategy, {}).get(kind_of(step.weight), by_weight),
         weight=step.weight,
         hold=hold,
         max_duration=_seconds(step.max_duration, max(3 * (hold + late), HOUR)),

@@ -45,6 +45,7 @@ def present(book: Book, answer: Move | Wait) -> ModelDeploymentStatus:
             "message": cut(message),
             "desired": _desired(book),
             "step": _step(book),
+            "preview_url": (book.situation.preview_url or None) if book.candidate else None,
             "traffic": _traffic(book),
             "summary": _summary(book, serving, reason),
             "replicas": serving.replicas if serving else 0,

@@ -34,6 +34,7 @@ from .moves import (
     take_all,
     weigh,
 )
+from .plan import PlanStep
 from .situation import EventNote, Problem
 from .waits import (
     candidate_is_loading,
@@ -142,8 +143,9 @@ def unstable_candidate_takes_back(book: Book) -> Move | None:
     facts = book.facts(candidate.revision)
     restarts = facts.restarts - rollout.restarts_base
     why = f" {facts.trouble}" if facts.trouble else ""
-    if step.index and restarts >= RESTARTS_THAT_FAIL:
-        message = f"Its containers restarted {restarts} times within step {step.name}.{why}"
+    if rollout.loaded_at is not None and restarts >= RESTARTS_THAT_FAIL:
+        where = f"within step {step.name}" if step.index else "before its first step"
+        message = f"Its containers restarted {restarts} times {where}.{why}"
         return reject(book, Outcome.FAILED, Reason.CANDIDATE_UNSTABLE, message)
     deadline = book.plan.unavailable_deadline
     if rollout.loaded_at is not None and candidate.unready is not None and candidate.unready.seconds >= deadline:
@@ -187,8 +189,8 @@ def candidate_without_ready_pod_gives_back(book: Book) -> Move | None:
     A weight that was recorded and never carried out goes in any case: nothing rises onto pods that are not ready.
     """
     candidate = book.candidate
-    if candidate is None or not candidate.weight or book.ready(candidate):
-        return None
+    if candidate is None or not candidate.weight or book.ready(candidate) or not book.full:
+        return None  # of what is scaled to 0 nothing is ready, while stable's last pods are still going
     if not book.ready(book.stable) and not _raised_in_vain(book, candidate):
         return None
     return give_back(book, Reason.CANDIDATE_UNREADY, "The candidate has no ready pod.")
@@ -280,7 +282,7 @@ def edited_steps_are_followed(book: Book) -> Move | Wait | None:
     if book.direct or step is None or candidate is None or step.index == 0 or not steps:
         return None
     named = book.step
-    if named is not None and candidate.weight in (named.weight, 0):
+    if named is not None and _stands_in(named, step, candidate):
         if (step.index, step.total) == (steps.index(named) + 1, len(steps)):
             return None
         numbered = step.model_copy(update={"index": steps.index(named) + 1, "total": len(steps)})
@@ -288,13 +290,21 @@ def edited_steps_are_followed(book: Book) -> Move | Wait | None:
     else:
         reached = [plan_step for plan_step in steps if plan_step.weight <= candidate.weight]
         if reached and reached[-1].weight < candidate.weight and not book.ready(book.stable):
-            return stable_is_unavailable(book, "to take traffic back")
+            # It may have been scaled to 0 in mid-rollout, and has no pods because it was never given them again.
+            return scale(book, recorded_pods(book)) or stable_is_unavailable(book, "to take traffic back")
         if reached:
             return weigh(book, reached[-1])
         before_all = StepStatus(name="", index=0, total=len(steps), started_at=Timestamp(book.now))
         status = book.status.model_copy(update={"step": before_all})
     text = f"The steps were edited; the rollout stands at step {named.name if named else 0}."
     return Move(status, book.status.phase or Phase.PROGRESSING, Reason.HOLDING, text)
+
+
+def _stands_in(planned: PlanStep, step: StepStatus, candidate: RevisionStatus) -> bool:
+    """Whether the candidate has the step's weight, or had it and has given it back; a preview that is given a weight is another step."""
+    if candidate.weight == planned.weight:
+        return True
+    return not candidate.weight and step.weight in (None, planned.weight)
 
 
 def pods_follow_the_plan(book: Book) -> Move | None:
@@ -413,7 +423,7 @@ def _obstacle(book: Book, candidate: RevisionStatus, pods: int) -> Wait | None:
         if problem is not None:
             return held_back(book, problem)
     if not book.confirmed(candidate, pods):
-        return candidate_is_loading(book) if not candidate.weight else pods_are_missing(book)
+        return pods_are_missing(book) if candidate.weight or book.previewed else candidate_is_loading(book)
     if not book.applied or not (book.route_as_intended or book.status.traffic.set_at is None):
         return route_is_pending(book)
     return stable_is_unavailable(book, "for the next weight", only_if=True)
@@ -432,12 +442,27 @@ def next_step_begins(book: Book) -> Move | Wait | None:
     if candidate is None or book.step is None or following is None:
         return None
     if following.weight > candidate.weight:
+        if grown := _as_large_as_stable_now(book, following):
+            return grown
         needed = max(recorded_pods(book)[candidate.revision], _pods_before(book, following.weight))
         if moved := scale(book, {candidate.revision: needed}):
             return moved
         if obstacle := _obstacle(book, candidate, needed):
             return obstacle
     return weigh(book, following)
+
+
+def _as_large_as_stable_now(book: Book, following: PlanStep) -> Move | None:
+    """Before all traffic moves R is raised to what an autoscaler has stable run by now: for the candidate, and for the way back."""
+    rollout, stable, scaled = book.status.rollout, book.stable, book.plan.autoscaled
+    if rollout is None or stable is None or scaled is None or following.weight != FULL_WEIGHT:
+        return None
+    running = min(book.facts(stable.revision).replicas, scaled[1])
+    if running <= rollout.replicas:
+        return None
+    status = book.status.model_copy(update={"rollout": rollout.model_copy(update={"replicas": running})})
+    text = f"Stable runs {running} pods by now; the candidate gets as many before all traffic."
+    return Move(status, Phase.PROGRESSING, Reason.SCALING_UP, text)
 
 
 def _pods_before(book: Book, weight: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from modelrollout.analysis.planner import Traffic
 from modelrollout.analysis.window import Window
 from modelrollout.api.command import Action
 from modelrollout.api.status import ModelDeploymentStatus
@@ -79,12 +80,13 @@ class PreflightFacts:
     """Whether the candidate can be measured, asked before its first weight.
 
     `problem`: what is missing, or why it is not known. `effects`: metric → design effect of its errors in stable's history, as a number
-    and, after a space, a note for people.
+    and, after a space, a note for people. `traffic`: metric → what stable has been asked in that history, and how much of it was bad.
     """
 
     ready: bool = True
     problem: Problem | None = None
     effects: Mapping[str, str] = field(default_factory=dict)
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ class Situation:
     `problems`: what stands in the way of acting (foreign object, gateway missing, refusal by the server).
     `metrics_problem`: the provider cannot be asked at all (unknown name), or the series are missing.
     `preflight`: looked at before the first weight only.
-    `deleting`: the resource is being deleted. `tester_header`: how testers reach a revision, to be shown.
+    `deleting`: the resource is being deleted. `tester_header`, `preview_url`: how testers reach a revision, and the
+    candidate, to be shown; `preview_problem`: why they do not, in words.
     """
 
     now: float
@@ -142,6 +145,8 @@ class Situation:
     timing: Timing = Timing()
     deleting: bool = False
     tester_header: str = ""
+    preview_url: str = ""
+    preview_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

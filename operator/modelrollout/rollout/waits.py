@@ -20,8 +20,8 @@ ROUTE_PATIENCE = 30.0
 
 def held_back(book: Book, problem: Problem) -> Wait:
     """Something that only a person can change stands in the way."""
-    weight = book.candidate.weight if book.candidate else 0
-    phase = Phase.PROGRESSING if weight else Phase.LOADING
+    under_way = book.previewed or (book.candidate is not None and book.candidate.weight > 0)
+    phase = Phase.PROGRESSING if under_way else Phase.LOADING
     return Wait(phase, Reason(problem.reason), problem.message, stalled=True)
 
 
@@ -62,7 +62,7 @@ def pods_are_missing(book: Book) -> Wait:
         wake.append(facts.ready_since + book.situation.timing.ready_for)
     if candidate.unready is not None and (left := book.plan.unavailable_deadline - candidate.unready.seconds) > 0:
         wake.append(book.now + left)
-    growing = facts.ready >= need(book.full, candidate.weight) > 0
+    growing = facts.ready >= max(1, need(book.full, candidate.weight))
     reason = Reason.SCALING_UP if growing else Reason.CANDIDATE_UNREADY
     why = f": {facts.trouble}" if facts.trouble else ""
     message = f"Holding at {percent(candidate.weight)}: version {candidate.version} has {facts.ready} of {candidate.replicas} pods ready{why}."

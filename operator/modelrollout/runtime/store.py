@@ -123,7 +123,7 @@ class Store:
 
     def wake_all(self, kind: str, namespace: str) -> None:
         """Wake the owners of all objects of a kind in a namespace."""
-        self._tell(*[entry.owner for key, entry in self._entries[kind].items() if key[0] == namespace])
+        self._tell(*[entry.owner for key, entry in self._entries.get(kind, {}).items() if key[0] == namespace])
 
     def listing(self, kind: str) -> "Listing":
         """Begin a full list of a kind; call this before the list is asked for."""

@@ -43,6 +43,8 @@ class RouteIntent:
     records: Mapping[str, RevisionRecord] = field(repr=False)
     traffic: Traffic | None = None
     service: EntryService | None = None
+    candidate: str | None = None
+    """The revision that testers mean who name none."""
 
 
 @dataclass(frozen=True, slots=True)

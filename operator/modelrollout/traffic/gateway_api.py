@@ -2,7 +2,9 @@
 
 The route has one header rule for each live revision and one weighted rule over all of them. The header rules serve testers, and
 they keep each version's backend warm: some data planes drop a backend whose weight is 0 and answer a burst of errors when it
-comes back. They stand first, where precedence by specificity puts them anyway.
+comes back. They stand first, where precedence by specificity puts them anyway. One more leads to whatever the candidate is, so
+that testers need not learn its name; without one to stable, which is where a promotion has it lead anyway, so that promoting
+changes nothing in the route.
 
 Every backendRef carries a filter of its own, a response header that names the revision. Envoy-based gateways then keep one
 cluster per version instead of one per rule, so that their counters tell versions apart; Traefik takes it, and has one service
@@ -20,12 +22,12 @@ from typing import Any
 
 from modelrollout.api.errors import SpecError
 from modelrollout.api.scalars import FULL_WEIGHT, Duration
-from modelrollout.api.spec import Gateway, ParentRef
+from modelrollout.api.spec import EntryService, Gateway, ParentRef
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.workload.canonical import canonical
 from modelrollout.workload.identity import Owner, common_labels, metadata
-from modelrollout.workload.objects import REVISION_PORT
+from modelrollout.workload.objects import REVISION_PORT, first_port, preview_service_name
 
 from .base import ABSENT, Capabilities, RouteIntent, RouteView
 
@@ -35,6 +37,9 @@ GROUP = "gateway.networking.k8s.io"
 TESTER_HEADER = "x-modelrollout-version"
 REVISION_HEADER = "x-model-revision"
 """Response header that names the revision that answered."""
+HTTP, HTTPS = 80, 443
+CANDIDATE = "candidate"
+"""Stands for the revision of the candidate in the tester header; no revision is called so, for each ends with its hash."""
 _TOKEN_DIGITS = 12
 
 
@@ -45,10 +50,12 @@ class GatewayRouter:
     capabilities = Capabilities(smallest_weight=1, header_match=True)
 
     def build(self, intent: RouteIntent) -> tuple[dict[str, Any], ...]:
-        """One HTTPRoute with the resource's name. `intent.traffic` names a gateway."""
+        """One HTTPRoute with the resource's name, and one for previews if they have host names. `intent.traffic` names a gateway."""
         assert intent.traffic is not None
-        assert intent.traffic.gateway is not None
-        return (http_route(intent, intent.traffic.gateway),)
+        gateway = intent.traffic.gateway
+        assert gateway is not None
+        previews = (preview_route(intent, gateway),) if gateway.preview_hostnames else ()
+        return (http_route(intent, gateway), *previews)
 
     def observe(self, raw: Json | None, pods: Mapping[str, int]) -> RouteView:
         """What the route and its status say; pods play no part."""
@@ -62,7 +69,7 @@ class GatewayRouter:
 
 
 def tester_header(owner: Owner) -> str:
-    """`<name>: <token>`; a request with this header and `-<revision>` after it reaches that revision at any weight."""
+    """`<name>: <token>`; with `-<revision>` or `-candidate` after it a request reaches that revision at any weight."""
     return f"{TESTER_HEADER}: {tester_token(owner)}"
 
 
@@ -78,19 +85,25 @@ def observe(raw: Json) -> RouteView:
     """
     generation = int(raw["metadata"].get("generation") or 0)
     weights = _weights(str(raw["metadata"]["name"]), raw)
-    problem = _problem(raw, generation)
+    problem = refusal(raw)
     if weights is None:
         problem = problem or "its rules are not as the operator made them"
     return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation)
+
+
+def refusal(raw: Json) -> str:
+    """Why some parent has not taken this generation of a route, in words; empty if all have."""
+    return _problem(raw, int(raw["metadata"].get("generation") or 0))
 
 
 def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
     """The route; its order does not depend on the order of the weights."""
     owner, revisions = intent.owner, sorted(intent.weights)
     path = {"type": "PathPrefix", "value": gateway.path_prefix or "/"}
+    tried = intent.candidate or max(revisions, key=lambda revision: intent.weights[revision])
     rules = []
-    for revision in revisions:
-        header = {"type": "Exact", "name": TESTER_HEADER, "value": f"{tester_token(owner)}-{revision}"}
+    for name, revision in [*((revision, revision) for revision in revisions), (CANDIDATE, tried)]:
+        header = {"type": "Exact", "name": TESTER_HEADER, "value": f"{tester_token(owner)}-{name}"}
         rules.append(_rule({"path": path, "headers": [header]}, gateway, [_backend(owner, revision, 1)]))
     backends = [_backend(owner, revision, intent.weights[revision]) for revision in revisions]
     rules.append(_rule({"path": path}, gateway, backends))
@@ -107,6 +120,41 @@ def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
     )
 
 
+def preview_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
+    """The route of the preview host names: to the preview Service, which leads to the candidate or, without one, nowhere.
+
+    It is no part of the split, and nothing of it is waited for.
+    """
+    owner, name = intent.owner, preview_service_name(intent.owner.name)
+    backend = {"group": "", "kind": "Service", "name": name, "port": first_port(intent.service), "weight": 1}
+    if intent.candidate is not None:
+        backend["filters"] = _named(intent.candidate)
+    match = {"path": {"type": "PathPrefix", "value": gateway.path_prefix or "/"}}
+    spec = {
+        "parentRefs": [_parent(parent) for parent in gateway.parent_refs],
+        "hostnames": list(gateway.preview_hostnames or ()),
+        "rules": [_rule(match, gateway, [backend])],
+    }
+    found = metadata(owner, name, common_labels(owner.name))
+    return canonical({"apiVersion": f"{GROUP}/v1", "kind": "HTTPRoute", "metadata": found, "spec": spec})
+
+
+def preview_url(owner: Owner, service: EntryService | None, gateway: Gateway | None) -> str:
+    """Where testers find the candidate: the first preview host name of the gateway, else the preview Service in the cluster.
+
+    No router says whether it speaks TLS; a parent with port 443, or with a section whose name begins with https, is taken to.
+    """
+    host = next((name for name in (gateway and gateway.preview_hostnames) or () if not name.startswith("*.")), None)
+    if gateway is None or host is None:
+        port = first_port(service)
+        return f"http://{preview_service_name(owner.name)}.{owner.namespace}.svc{'' if port == HTTP else f':{port}'}"
+    parents = gateway.parent_refs
+    safe = any(parent.port == HTTPS or (parent.section_name or "").startswith("https") for parent in parents)
+    other = next((parent.port for parent in parents if parent.port not in (None, HTTP, HTTPS)), None)
+    path = (gateway.path_prefix or "").removesuffix("/")
+    return f"{'https' if safe else 'http'}://{host}{'' if other is None else f':{other}'}{path}"
+
+
 def _rule(match: Json, gateway: Gateway, backends: list[dict[str, Any]]) -> dict[str, Any]:
     rule: dict[str, Any] = {"matches": [match], "backendRefs": backends}
     if gateway.rewrite_prefix is not None:
@@ -119,15 +167,19 @@ def _rule(match: Json, gateway: Gateway, backends: list[dict[str, Any]]) -> dict
 
 
 def _backend(owner: Owner, revision: str, weight: int) -> dict[str, Any]:
-    header = {"name": REVISION_HEADER, "value": revision}
     return {
         "group": "",
         "kind": "Service",
         "name": child_name(owner.name, revision),
         "port": REVISION_PORT,
         "weight": weight,
-        "filters": [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [header]}}],
+        "filters": _named(revision),
     }
+
+
+def _named(revision: str) -> list[dict[str, Any]]:
+    header = {"name": REVISION_HEADER, "value": revision}
+    return [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [header]}}]
 
 
 def _parent(parent: ParentRef) -> dict[str, Any]:

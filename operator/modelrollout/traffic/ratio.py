@@ -45,7 +45,7 @@ def reachable(plan: Plan) -> Plan:
     if plan.router != ROUTER or plan.coarse or written is not None or plan.replicas < 1:
         return plan
     lowest = lowest_share(plan.replicas)
-    return replace(plan, steps=tuple(step for step in plan.steps if step.weight >= lowest))
+    return replace(plan, steps=tuple(step for step in plan.steps if not step.weight or step.weight >= lowest))
 
 
 def check(plan: Plan) -> SpecError | None:

@@ -29,6 +29,8 @@ HISTORY_LIMIT = 1
 PROGRESS_SLACK = 60
 """Seconds that a Deployment may be without progress beyond the load deadline before it says so."""
 DEFAULT_CPU_PERCENT = 80
+DEFAULT_PORT = 80
+"""Of the entry Service."""
 
 
 def deployment(owner: Owner, record: RevisionRecord, replicas: int | None, *, load_deadline: float) -> dict[str, Any]:
@@ -70,6 +72,11 @@ def entry_service_name(owner_name: str, service: EntryService | None) -> str:
 def preview_service_name(owner_name: str) -> str:
     """`<resource>-preview`."""
     return f"{owner_name}-preview"
+
+
+def first_port(service: EntryService | None) -> int:
+    """The first port of the entry Service, which is that of the preview Service, too."""
+    return service.ports[0].port if service and service.ports else DEFAULT_PORT
 
 
 def entry_service(owner: Owner, service: EntryService | None, records: Sequence[RevisionRecord]) -> dict[str, Any]:
@@ -139,7 +146,7 @@ def _selected(owner: Owner, records: Sequence[RevisionRecord]) -> dict[str, str]
 
 
 def _entry_ports(service: EntryService, records: Sequence[RevisionRecord]) -> list[dict[str, Any]]:
-    ports = service.ports or [ServicePort(name=SERVING_PORT_NAME, port=80)]
+    ports = service.ports or [ServicePort(name=SERVING_PORT_NAME, port=DEFAULT_PORT)]
     found = []
     for port in ports:
         entry: dict[str, Any] = {"name": port.name, "port": port.port, "protocol": "TCP"}

@@ -30,7 +30,7 @@ from .explain import explain
 from .identity import Owner
 from .plans import accepted_plan
 from .pod import render_template
-from .records import PlanRecord, RevisionRecord
+from .records import Packed, PlanRecord, RevisionRecord
 
 Json = Mapping[str, Any]
 
@@ -125,6 +125,6 @@ def _record(
         metrics_port=rendered.metrics_port,
         metrics_port_name=rendered.metrics_port_name,
         metrics_path=rendered.metrics_path,
-        template=rendered.template,
-        inputs=written,
+        packed_template=Packed.of(rendered.template),
+        packed_inputs=Packed.of(written),
     )

@@ -198,7 +198,7 @@ def test_a_steady_resource_costs_no_request_and_an_apply_that_changes_nothing_no
         assert document(model("1"), options=options).code == 0
         life.sentinel()
         more = _more(sent, life.operator.requests())
-        assert set(more) <= {("PUT", "modeldeployments"), ("POST", "events")}, more
+        assert set(more) <= {("PUT", "modeldeployments"), ("APPLY", "events")}, more
         changed = {key for key, version in life.versions().items() if stored.get(key) != version}
         assert changed <= {("ModelDeployment", "fraud")}, changed
         ours = [one for one in life.resource["metadata"]["managedFields"] if one["manager"] == "modelrollout"]

@@ -76,6 +76,7 @@ def test_a_metric_that_does_not_exist_keeps_the_first_weight_and_names_its_query
     assert "cache_total" in life.message
     assert "neither for stable nor for the candidate" in life.message
     assert conditions(life.status)["Stalled"]["status"] == "True"
+    life.observer.until(lambda: life.events().get("MetricsMissing") == "Warning", "whoever is on call is told")
     assert life.timeline() == [("1", 100)]
     life.apply("2", **judged(EASY))
     life.healthy("2")

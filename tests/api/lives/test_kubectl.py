@@ -141,12 +141,8 @@ def test_events_tell_what_happened(life):
     life.accepted("Abort")
     life.taken_back("2")
 
-    def told() -> dict[str, str]:
-        items = json.loads(life.kubectl.ok("get", "events", "-o", "json"))["items"]
-        return {item["reason"]: item["type"] for item in items if item["involvedObject"]["kind"] == "ModelDeployment"}
-
     wanted = {"CandidateCreated": "Normal", "WeightChanged": "Normal", "RolledBack": "Warning", "Promoted": "Normal"}
-    life.observer.until(lambda: wanted.items() <= told().items(), "events are there")
+    life.observer.until(lambda: wanted.items() <= life.events().items(), "events are there")
 
 
 def test_deleting_it_in_mid_rollout_leaves_nothing_behind(life):

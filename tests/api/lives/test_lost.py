@@ -5,10 +5,7 @@ from tests.harness.apiserver import Json
 
 def wipe(life) -> None:
     """Remove the status, as a restore from a backup without status does."""
-    raw = life.objects.get("ModelDeployment", "fraud")
-    raw.pop("status", None)
-    path = life.objects.path("ModelDeployment", "fraud", "status")
-    life.objects.ask("PUT", path, raw)
+    life.objects.change("ModelDeployment", "fraud", lambda raw: raw.pop("status", None), "status")
 
 
 def stopped_and_wiped(life) -> Json:

@@ -71,7 +71,7 @@ def test_all_candidate_pods_deleted_while_it_is_aborted(life):
 
 def test_a_stable_version_without_ready_pods_pushes_no_traffic_onto_the_candidate(life):
     at_tenth(life)
-    life.behave("1", "never-ready")
+    life.down("1")
     life.reason("StableUnavailable")
     life.accepted("Approve", "tenth")
     life.sentinel()
@@ -84,7 +84,7 @@ def test_a_stable_version_without_ready_pods_pushes_no_traffic_onto_the_candidat
 
 def test_an_abort_with_no_stable_pod_waits_for_one_before_traffic_returns(life):
     at_tenth(life)
-    life.behave("1", "never-ready")
+    life.down("1")
     life.reason("StableUnavailable")
     life.accepted("Abort")
     life.until(lambda status: status["phase"] == "RollingBack", "it is taken back")
@@ -98,7 +98,7 @@ def test_an_abort_with_no_stable_pod_waits_for_one_before_traffic_returns(life):
 def test_a_version_that_replaces_one_that_is_down_needs_no_steps(life):
     life.begin("1")
     life.edit(rollout={"loadDeadline": "3s"})
-    life.behave("1", "never-ready")
+    life.down("1")
     life.until(lambda status: conditions(status)["Available"]["status"] == "False", "stable is down")
     steadily(life, lambda: conditions(life.status)["Available"]["status"] == "False", 5, "it is down for long")
     life.apply("2")

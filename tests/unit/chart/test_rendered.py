@@ -139,13 +139,17 @@ class TestPod:
 class TestRights:
     def test_what_is_watched_can_be_read(self, render: Render):
         found = operator_role(render())
-        for kind, _ in operator.WATCHED:
+        for kind in operator.WATCHED + operator.CHILDREN:
             for verb in ("get", "list", "watch"):
                 assert (kind.group, kind.plural, verb) in found
 
     def test_nothing_is_allowed_beyond_what_the_operator_sends(self, render: Render):
         # Reads of what is watched; apply (create and patch) and delete of children; status of our own kinds.
-        watched = {(kind.group, kind.plural, verb) for kind, _ in operator.WATCHED for verb in ("get", "list", "watch")}
+        watched = {
+            (kind.group, kind.plural, verb)
+            for kind in operator.WATCHED + operator.CHILDREN
+            for verb in ("get", "list", "watch")
+        }
         children = {
             (group, resource, verb)
             for group, resource in (

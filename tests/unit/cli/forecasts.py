@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from modelrollout.cli.asked import Given
 from modelrollout.cli.forecast_draw import draw
+from modelrollout.cli.given import Given
 from modelrollout.cli.manifests import Manifest
 from modelrollout.cli.planning import Found, look
 

@@ -90,7 +90,7 @@ DESIRED = {"revision": "2-7c9f4a1b", "version": "2", "state": "Running"}
 
 
 def step(index: int, name: str, **more: Any) -> dict[str, Any]:
-    return {"name": name, "index": index, "total": 4, "startedAt": "2026-07-26T14:00:00Z", **more}
+    return {"name": name, "index": index, "total": 4, "startedAt": "2026-07-26T14:00:00Z"} | more
 
 
 def summary(**columns: str) -> dict[str, str]:
@@ -206,6 +206,23 @@ def waiting() -> dict[str, Any]:
             "step": step(2, "weight-25", covered="1800s"),
             "metrics": [ERRORS, LATENCY],
         }
+    )
+
+
+def preview() -> dict[str, Any]:
+    """Blue/green: version 2 has no traffic and waits for a person."""
+    return mdep(
+        {
+            "phase": "Paused",
+            "message": "Step 1 of 2 (preview) waits for approval: `kubectl modelrollout approve fraud`. Then 100 %.",
+            "summary": summary(weight="0", step="1/2", reason="ApprovalRequired"),
+            "revisions": [STABLE | {"weight": 100}, CANDIDATE | {"weight": 0, "replicas": 3, "readyReplicas": 3}],
+            "rollout": ROLLOUT,
+            "step": step(1, "preview", total=2, weight=0, appliedAt="2026-07-26T14:00:02Z"),
+            "previewURL": "http://fraud-preview.ml.svc",
+            "traffic": {"router": "Gateway", "testerHeader": "x-modelrollout-version: 5d41402abc4b"},
+        },
+        rollout={"strategy": "BlueGreen"},
     )
 
 
@@ -379,6 +396,6 @@ STATES = {
     maker.__name__.replace("_", "-"): maker
     for maker in (
         new, healthy, former_warm, loading, progressing, waiting, paused, no_metrics, rolled_back, failed, first_version,
-        invalid, unseen_edit, long_names,
+        invalid, unseen_edit, long_names, preview,
     )
 }  # fmt: skip

@@ -41,12 +41,23 @@ def test_the_document_for_machines_keeps_its_shape():
         "holdSeconds": 1800.0,
         "coveredSeconds": 1800.0,
         "approval": True,
+        "preview": False,
         "bake": False,
         "state": "Current",
     }
     assert body["metrics"][0]["checks"] == "..F.."
     assert body["advice"] == "kubectl modelrollout approve fraud"
     assert json.loads(json.dumps(body)) == body
+
+
+def test_the_document_of_a_preview_tells_testers_the_way():
+    body = document(view("preview"), samples.NOW)
+    assert body["previewUrl"] == "http://fraud-preview.ml.svc"
+    assert body["testerHeader"] == "x-modelrollout-version: 5d41402abc4b-candidate"
+    assert [(step["name"], step["preview"], step["bake"]) for step in body["steps"]] == [
+        ("preview", True, False),
+        ("bake", False, True),
+    ]
 
 
 @pytest.mark.parametrize("state", samples.STATES)

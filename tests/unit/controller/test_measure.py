@@ -83,6 +83,25 @@ def test_with_its_first_weight_it_is_measured_and_the_past_is_not_asked_for():
     assert (found.preflight, found.history, found.share, found.since) == (False, False, 0.05, APPLIED)
 
 
+def in_a_preview(*metrics):
+    found = status(1, 0)
+    step = found.step.model_copy(update={"name": "preview"})
+    spec = SPEC | {"rollout": {"strategy": "BlueGreen"}, "analysis": {"metrics": list(metrics)}}
+    pod = PodFacts("fraud-2-bbbb2222-5d8c7b20-abcde", "u", LOADED - 60, "Running", False, LOADED, 0)
+    memory = Memory(pods={"2-bbbb2222": PodsSeen((pod,), None, 0.0)})
+    plan = resolve(ModelDeploymentSpec.model_validate(spec), Settings())
+    shown = found.model_copy(update={"step": step})
+    return Measured(Settings()).subscription(KEY, shown, plan, SimpleNamespace(records={}), memory)
+
+
+def test_in_a_preview_what_testers_meet_is_measured_if_a_metric_is_asked_there():
+    found = in_a_preview(LIMIT | {"when": ["Preview", "Bake"]}, RESTS)
+    assert [metric.name for metric in found.metrics] == ["errors"]
+    assert (found.preflight, found.share, found.since) == (False, 0.0, APPLIED)
+    assert found.stable is not None
+    assert in_a_preview(LIMIT, RESTS) is None
+
+
 def at_100_percent(*metrics, through, covered_through=None):
     """What is measured in a bake, with every window counted so far that these metrics have seen."""
     found = status(3, 10_000)

@@ -1,6 +1,7 @@
 """The client against a server of our own: what it sends, and what it makes of every way to fail."""
 
 import asyncio
+import json
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
 
 from modelrollout import __version__
-from modelrollout.kube.api import Version
+from modelrollout.kube.api import Selection, Version
 from modelrollout.kube.client import Client, load_configuration
 from modelrollout.kube.errors import (
     AlreadyExists,
@@ -267,6 +268,77 @@ async def test_a_list_that_expires_between_two_pages_is_gone():
     async with serving(answer) as (client, _):
         with pytest.raises(Gone):
             _ = [page async for page in client.pages(POD)]
+
+
+def stream(*parts):
+    """A watch that sends these pieces and ends."""
+
+    async def answer(request, sent):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for part in parts:
+            await response.write(part)
+        return response
+
+    return answer
+
+
+def line(kind, version, **fields):
+    raw = {"type": kind, "object": {"metadata": {"name": "fraud", "resourceVersion": str(version)}, **fields}}
+    return json.dumps(raw).encode() + b"\n"
+
+
+@in_loop
+async def test_a_watch_is_read_line_by_line_however_long_and_however_it_is_cut():
+    long = line("MODIFIED", 8, filling="x" * 300_000)
+    parts = (line("ADDED", 7) + long[:9], long[9:], b"\n", line("BOOKMARK", 9))
+    async with serving(stream(*parts)) as (client, seen):
+        what = Selection(SERVICE, "ml", labels="modelrollout.dev/deployment")
+        found = [told async for told in client.watch(what, "6")]
+        assert [(told.type, told.resource_version) for told in found] == [
+            ("ADDED", "7"),
+            ("MODIFIED", "8"),
+            ("BOOKMARK", "9"),
+        ]
+        assert len(found[1].raw["filling"]) == 300_000
+        request = seen[0][0]
+        assert request.path == "/api/v1/namespaces/ml/services"
+        assert request.query["watch"] == request.query["allowWatchBookmarks"] == "true"
+        assert (request.query["resourceVersion"], request.query["timeoutSeconds"]) == ("6", "300")
+        assert request.query["labelSelector"] == "modelrollout.dev/deployment"
+
+
+@in_loop
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (always(failure(410, "Expired"), 410), Gone),
+        (stream(line("ADDED", 7), json.dumps({"type": "ERROR", "object": failure(410)}).encode() + b"\n"), Gone),
+        (stream(line("ADDED", 7), line("ADDED", 8)[:20]), Unreachable),
+        (stream(line("ADDED", 7), b"<html>\n"), Unreachable),
+        (always(failure(403), 403), Forbidden),
+    ],
+)
+async def test_a_watch_that_fails_says_how(answer, error):
+    async with serving(answer) as (client, _):
+        with pytest.raises(error):
+            async for _ in client.watch(Selection(SERVICE), "6"):
+                pass
+
+
+@in_loop
+async def test_a_watch_on_which_nothing_comes_is_broken(monkeypatch):
+    monkeypatch.setattr("modelrollout.kube.client._QUIET", 0.2)
+
+    async def silent(request, sent):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.get_running_loop().create_future()
+
+    async with serving(silent) as (client, _):
+        with pytest.raises(Unreachable, match="WATCH services"):
+            async for _ in client.watch(Selection(SERVICE), "6"):
+                pass
 
 
 @in_loop

@@ -87,6 +87,11 @@ async def test_the_effect_is_that_of_what_stables_pods_really_counted():
         await one.world.live(31)
         assert one.found.ready
         assert one.found.effects == {"errors": expected}
+        known = [counts for minute in one.counted[1:][-round(SPAN / STEP) :] for counts in minute.values()]
+        total, bad = sum(counts.requests for counts in known), sum(counts.bad for counts in known)
+        found = one.found.traffic["errors"]
+        assert found.rps == pytest.approx(total / SPAN, rel=0.01)
+        assert found.stable_rate == pytest.approx(bad / total, rel=0.01)
         assert one.world.woken
 
 

@@ -66,6 +66,34 @@ def test_a_step_at_100_is_a_bake_and_any_other_is_live():
     assert [step.kind for step in steps_of({"weight": 99}, {"weight": 100})] == [StepKind.LIVE, StepKind.BAKE]
 
 
+def test_a_step_of_weight_0_is_a_preview():
+    assert steps_of({"weight": 0}, {"weight": 5})[0].kind is StepKind.PREVIEW
+
+
+def test_blue_green_is_a_preview_until_it_is_approved_one_switch_and_a_bake():
+    plan = plan_of(rollout={"strategy": "BlueGreen"})
+    found = [(step.name, int(step.weight), step.hold, step.approval) for step in plan.steps]
+    assert found == [("preview", 0, 0, True), ("bake", FULL_WEIGHT, 3600, False)]
+    assert plan.full_candidate
+
+
+def test_blue_green_names_steps_by_what_they_are_and_leaves_names_that_were_given():
+    steps = [{"weight": 0, "hold": "5m"}, {"name": "look", "weight": "0%"}, {"weight": 100, "hold": "1h"}]
+    plan = plan_of(rollout={"strategy": "BlueGreen", "steps": steps, "candidateReplicas": "Proportional"})
+    assert [step.name for step in plan.steps] == ["preview", "look", "bake"]
+    assert not plan.full_candidate
+
+
+def test_blue_green_that_only_previews_switches_afterwards():
+    steps = plan_of(rollout={"strategy": "BlueGreen", "steps": [{"weight": 0, "hold": "5m"}]}).steps
+    assert [(step.name, int(step.weight)) for step in steps] == [("preview", 0), ("bake", FULL_WEIGHT)]
+
+
+def test_canary_named_or_not_is_one_thing():
+    assert plan_of(rollout={"strategy": "Canary"}).steps == plan_of().steps
+    assert not plan_of(rollout={"strategy": "Canary"}).full_candidate
+
+
 def test_autoscaling_starts_from_its_fewest_pods():
     plan = plan_of(autoscaling={"minReplicas": 2, "maxReplicas": 9})
     assert (plan.replicas, plan.autoscaled) == (2, (2, 9))

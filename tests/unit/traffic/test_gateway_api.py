@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrollout.api.spec import Traffic
+from modelrollout.api.spec import EntryService, Traffic
 from modelrollout.traffic import gateway_api
 from modelrollout.traffic.base import RouteIntent
 from modelrollout.traffic.gateway_api import GatewayRouter, observe
@@ -60,11 +60,13 @@ def test_one_header_rule_for_each_live_revision_then_one_weighted_rule(intent):
     assert [rule["matches"][0].get("headers") for rule in rules] == [
         [{"type": "Exact", "name": "x-modelrollout-version", "value": f"{token}-{first}"}],
         [{"type": "Exact", "name": "x-modelrollout-version", "value": f"{token}-{second}"}],
+        [{"type": "Exact", "name": "x-modelrollout-version", "value": f"{token}-candidate"}],
         None,
     ]
     assert [[(ref["name"], ref["weight"]) for ref in rule["backendRefs"]] for rule in rules] == [
         [(f"fraud-{first}", 1)],
         [(f"fraud-{second}", 1)],
+        [(f"fraud-{first}", 1)],
         [(f"fraud-{first}", 9500), (f"fraud-{second}", 500)],
     ]
 
@@ -73,7 +75,7 @@ def test_a_backend_without_a_share_is_kept(intent):
     first, second = intent.weights
     rules = built(replace(intent, weights={first: 10_000, second: 0}))["spec"]["rules"]
     assert [ref["weight"] for ref in rules[-1]["backendRefs"]] == [10_000, 0]
-    assert len(rules) == 3
+    assert len(rules) == 4
 
 
 def test_the_order_of_the_weights_makes_no_difference(intent):
@@ -238,3 +240,73 @@ def test_weights_of_another_sum_are_read_as_shares(intent):
 def test_a_route_that_does_not_exist_says_so():
     view = ROUTER.observe(None, {})
     assert (view.exists, view.weights, view.accepted) == (False, None, False)
+
+
+def test_testers_who_name_no_revision_meet_the_candidate(intent):
+    first, second = intent.weights
+    token = gateway_api.tester_token(intent.owner)
+    asked = replace(intent, weights={first: 10_000, second: 0}, candidate=second)
+    rules = built(asked)["spec"]["rules"]
+    header = {"type": "Exact", "name": "x-modelrollout-version", "value": f"{token}-candidate"}
+    assert rules[2]["matches"][0]["headers"] == [header]
+    assert [ref["name"] for ref in rules[2]["backendRefs"]] == [f"fraud-{second}"]
+    assert observe(accepted_status(built(asked))).weights == {first: 10_000, second: 0}
+
+
+def test_a_promotion_changes_nothing_in_the_route(intent):
+    first, second = intent.weights
+    baked = replace(intent, weights={first: 0, second: 10_000}, candidate=second)
+    assert built(replace(baked, candidate=None)) == built(baked)
+
+
+def test_previews_with_host_names_have_a_route_of_their_own_to_the_preview_service(intent):
+    _, second = intent.weights
+    asked = traffic(hostnames=["fraud.example.com"], previewHostnames=["next.example.com"], pathPrefix="/v1")
+    users, previews = ROUTER.build(replace(intent, traffic=asked, candidate=second))
+    assert users["spec"]["hostnames"] == ["fraud.example.com"]
+    assert previews["metadata"]["name"] == "fraud-preview"
+    assert previews["spec"]["hostnames"] == ["next.example.com"]
+    assert previews["spec"]["parentRefs"] == users["spec"]["parentRefs"]
+    (rule,) = previews["spec"]["rules"]
+    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/v1"}}]
+    (backend,) = rule["backendRefs"]
+    assert (backend["kind"], backend["name"], backend["port"]) == ("Service", "fraud-preview", 80)
+    assert backend["filters"][0]["responseHeaderModifier"]["set"] == [{"name": "x-model-revision", "value": second}]
+
+
+def test_without_a_candidate_the_preview_route_stays_and_says_no_revision(intent):
+    asked = replace(intent, traffic=traffic(previewHostnames=["next.example.com"]))
+    backend = ROUTER.build(asked)[1]["spec"]["rules"][0]["backendRefs"][0]
+    assert "filters" not in backend
+
+
+@pytest.mark.parametrize(
+    ("gateway", "ports", "url"),
+    [
+        (None, None, "http://fraud-preview.ml.svc"),
+        (None, [{"name": "grpc", "port": 9000}], "http://fraud-preview.ml.svc:9000"),
+        ({}, None, "http://fraud-preview.ml.svc"),
+        ({"previewHostnames": ["*.example.com"]}, None, "http://fraud-preview.ml.svc"),
+        ({"previewHostnames": ["*.b.example.com", "a.example.com"]}, None, "http://a.example.com"),
+        ({"previewHostnames": ["a.example.com"], "pathPrefix": "/v1/"}, None, "http://a.example.com/v1"),
+        (
+            {"previewHostnames": ["a.example.com"], "parentRefs": [{"name": "public", "port": 443}]},
+            None,
+            "https://a.example.com",
+        ),
+        (
+            {"previewHostnames": ["a.example.com"], "parentRefs": [{"name": "p", "sectionName": "https-a"}]},
+            None,
+            "https://a.example.com",
+        ),
+        (
+            {"previewHostnames": ["a.example.com"], "parentRefs": [{"name": "p", "port": 8080}]},
+            None,
+            "http://a.example.com:8080",
+        ),
+    ],
+)
+def test_the_address_of_the_preview(owner, gateway, ports, url):
+    service = EntryService.model_validate({"ports": ports}) if ports else None
+    found = traffic(**gateway).gateway if gateway is not None else None
+    assert gateway_api.preview_url(owner, service, found) == url

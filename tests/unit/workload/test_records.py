@@ -7,7 +7,7 @@ import pytest
 from modelrollout.api.errors import RecordError
 from modelrollout.api.settings import Settings
 from modelrollout.workload.identity import Owner
-from modelrollout.workload.records import PlanRecord, RevisionRecord
+from modelrollout.workload.records import Packed, PlanRecord, RevisionRecord
 from modelrollout.workload.render import accept
 
 OWNER = Owner("ml", "fraud", "6a3c")
@@ -108,6 +108,6 @@ def test_a_layout_of_another_operator_is_refused(accepted):
 
 
 def test_a_plan_that_todays_rules_do_not_take_is_a_record_error(settings):
-    record = PlanRecord("00000000", {"rollout": {"steps": [{"weight": 50}, {"weight": 5}]}})
+    record = PlanRecord("00000000", Packed.of({"rollout": {"steps": [{"weight": 50}, {"weight": 5}]}}))
     with pytest.raises(RecordError, match="weights must not fall"):
         record.plan(settings)

@@ -12,24 +12,16 @@ from modelrollout.analysis.planner import Certification, Rollback, Stage
 from modelrollout.analysis.sequential import UNKNOWN_EFFECT
 from modelrollout.analysis.sequential import Asked as Questions
 from modelrollout.analysis.step import compares
-from modelrollout.api.analysis import Method, Metric
+from modelrollout.api.analysis import Metric
 from modelrollout.api.scalars import FULL_WEIGHT
-from modelrollout.rollout.capacity import shares
-from modelrollout.rollout.plan import Plan, PlanStep
+
+from .capacity import shares
+from .plan import Plan, PlanStep
 
 _PODS_TO_MEASURE = 2
 """Fewer pods of stable tell nothing about how much pods differ."""
 BOUNDS = 10
 """Without a threshold all bounds of a histogram are judged together: about so many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a person says about the traffic: requests per second of all versions, shares of bad and of slow ones (None: not said)."""
-
-    rps: float
-    error_rate: float
-    slow_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +52,22 @@ class Asked:
         return tuple(test for test in (compare, self.limit) if test is not None)
 
 
-def why_not(metric: Metric, given: Given) -> str:
-    """Why a metric cannot be planned; empty where it can."""
-    if metric.query is not None:
-        return "a query yields a number, not counts: failed checks decide, with no stated error probability"
-    if metric.judged_by is not Method.SEQUENTIAL:
-        return "method Threshold: failed checks decide, with no stated error probability"
-    if metric.ratio is not None:
-        return "its rate is its own, and only those of errors and slow requests can be named here"
-    if metric.latency is not None and given.slow_share is None:
-        return f"name the share of requests {slower(metric)} with --slow-share"
-    return ""
-
-
-def asked(metric: Metric, plan: Plan, given: Given) -> Asked:
-    """The tests of a metric for which `why_not` is empty."""
-    rate = given.error_rate if given.slow_share is None or metric.latency is None else given.slow_share
-    questions, effect = Questions.of(metric), _effect(metric, plan)
-    boundless = metric.latency is not None and metric.latency.threshold is None
-    share = plan.terms.weight(metric) / (BOUNDS if boundless else 1)
+def asked(metric: Metric, plan: Plan, rate: float, effect: float | None = None) -> Asked:
+    """The tests of a metric that is judged by evidence, where `rate` of stable's requests are bad. `effect`: as it was measured."""
+    questions = Questions.of(metric)
+    effect = _effect(metric, plan) if effect is None else effect
+    share = plan.terms.weight(metric) / (BOUNDS if boundless(metric) else 1)
     compare, limit = (
         None if question is None else Rollback(question, plan.false_rollback, share, effect, metric.least_errors)
         for question in (questions.worse, questions.limit)
     )
     certification = Certification(questions.margin, questions.floor, plan.bad_promotion, effect)
     return Asked(metric, rate, compare, limit, certification if metric.gates else None)
+
+
+def boundless(metric: Metric) -> bool:
+    """Whether it is a latency that names no threshold, and is judged at each bound of the histogram."""
+    return metric.latency is not None and metric.latency.threshold is None
 
 
 def stage(plan: Plan, step: PlanStep, seconds: float | None = None) -> Stage:
@@ -106,13 +89,6 @@ def effective(plan: Plan, weight: int) -> int:
     if plan.router != "Service" or not 0 < weight < FULL_WEIGHT or plan.replicas < 1:
         return weight
     return shares(weight, plan.replicas)[2]
-
-
-def slower(metric: Metric) -> str:
-    """Which requests of a latency metric are bad."""
-    assert metric.latency is not None
-    bound = metric.latency.threshold
-    return f"slower than {bound}" if bound is not None else "slower than one of its bounds"
 
 
 def _effect(metric: Metric, plan: Plan) -> float:
