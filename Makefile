@@ -10,7 +10,7 @@ CLUSTER ?=
 
 STAMP := $(VENV)/.installed
 
-.PHONY: help check lint test test-unit test-api test-e2e demo demo-down histories generate lock clean
+.PHONY: help check lint test test-unit test-api test-e2e demo demo-down histories crash-matrix generate lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,10 @@ test-e2e: $(STAMP) ## Tests with real pods, a real gateway and a real Prometheus
 
 histories: $(STAMP) ## Many random histories of the decision core: make histories HISTORIES=100000
 	MODELROLLOUT_HISTORIES=$(HISTORIES) $(RUN) -m pytest -q -n $(JOBS) tests/property
+
+crash-matrix: $(STAMP) ## Kill the operator around each request of a promotion and a rollback; writes docs/crash-matrix.md
+	$(RUN) -m tests.cluster up --flavor kwok
+	$(RUN) -m tests.crash --write docs/crash-matrix.md
 
 generate: $(STAMP) ## Make generated files again: CRDs, reference, chart README, CLI reference
 	$(RUN) -m modelrollout.api.crd crds

@@ -14,9 +14,10 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ from modelrollout.runtime.configuration import load_settings, namespace_of_this_
 from modelrollout.runtime.endpoints import serve
 from modelrollout.runtime.queue import Key, Queue, Tuning
 from modelrollout.runtime.store import Store
-from modelrollout.runtime.supervisor import Heartbeat, Supervisor, end_process, watch_lag
+from modelrollout.runtime.supervisor import EXIT_FAILED, Heartbeat, Supervisor, end_process, watch_lag
 from modelrollout.runtime.telemetry import QueryMetrics, QueueMetrics, RequestMetrics, loop_lag, set_up_logging
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,9 @@ CHILDREN = (DEPLOYMENT, SERVICE, CONTROLLER_REVISION, AUTOSCALER, HTTP_ROUTE)
 
 EXIT_USAGE = 2
 EXIT_LOST_LEASE = 3
+READABLE = 30_000
+"""Calls within calls that reading JSON may take. The API server stores objects of up to 10,000 levels, and one that could not be
+read would end every watch and every list that it is in. Depth is measured before anything else is done with an object."""
 QUEUE_HANGS = 60.0
 """Seconds without a turn of the queue after which the process counts as hung."""
 
@@ -143,6 +147,8 @@ class Operator:
         dropped = Counter("modelrollout_events_dropped", "Events that were not written", registry=self.registry)
         events = Events(guarded, self.clock, os.environ.get("HOSTNAME", "modelrollout"), on_drop=dropped.inc)
         rate = self.settings.checkpoints_per_second
+        listed = await self._listed(api)
+        lister = Lister(api, self.store, self.clock, listed, self.settings.namespaces)
         controller = Controller(
             api=guarded,
             store=self.store,
@@ -152,9 +158,8 @@ class Operator:
             clock=self.clock,
             events=events,
             checkpoints=Budget(self.clock.monotonic, rate=rate, burst=max(1.0, rate)),
+            unread=lister.unread,
         )
-        listed = await self._listed(api)
-        lister = Lister(api, self.store, self.clock, listed, self.settings.namespaces)
         await lister.list_all()
         await controller.prime()
         self._watch(api, lister, listed)
@@ -218,7 +223,12 @@ def kopf_registry(operator: Operator) -> kopf.OperatorRegistry:
 
     @kopf.on.startup(registry=registry)
     async def start(**_: Any) -> None:
-        await operator.start()
+        # kopf would try again in this process, a minute later, on what the first try has left half made.
+        try:
+            await operator.start()
+        except Exception as error:
+            log.critical("cannot start: %s", error, exc_info=not isinstance(error, ApiError))
+            end_process(EXIT_FAILED)
 
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
@@ -263,6 +273,18 @@ class NoEssence(kopf.DiffBaseStorage):
         """Nothing is ever written to an object."""
 
 
+class Patiently:
+    """Seconds between tries of a watch that fails, without an end.
+
+    Of a number of tries the last one would end the process, and with it the rollouts that the failure has nothing to do with: a
+    namespace whose permission was withdrawn, one kind that the API server cannot serve. What a watch misses meanwhile it is
+    told when it begins anew.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((0.5, 1.0, 2.0), repeat(5.0))
+
+
 def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     """Kopf as an informer: nothing written to objects, prompt reconnection, selectors on the server."""
     wanted = kopf.OperatorSettings()
@@ -273,7 +295,7 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     wanted.persistence.finalizer = "modelrollout.dev/unused"
     wanted.networking.request_timeout = settings.request_timeout.seconds
     wanted.networking.connect_timeout = 5.0
-    wanted.networking.error_backoffs = (0.5, 1, 2, 5)
+    wanted.networking.error_backoffs = Patiently()
     wanted.watching.server_timeout = 300  # an int, or kopf asks for "300.0"
     wanted.watching.client_timeout = 330.0
     wanted.watching.connect_timeout = 10.0
@@ -328,6 +350,7 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of `modelrollout`."""
     arguments = _arguments(sys.argv[1:] if argv is None else argv)
+    sys.setrecursionlimit(READABLE)
     try:
         settings = load_settings(arguments.settings, os.environ, _flags(arguments))
     except SettingsError as error:

@@ -14,6 +14,11 @@ import pytest
 
 from modelrollout.kube.client import Client, load_configuration
 from tests.api.kubectl import Kubectl, connect, fresh_namespace
+from tests.crash.matrix import SHARE_VARIABLE, SHARES, share_of_today
+
+
+def pytest_report_header() -> str:
+    return f"crash matrix: {share_of_today()} ({SHARE_VARIABLE}=1 to {SHARES} chooses another)"
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@
 scrapes into it, and can be told to fail. `FaultyServer` answers the query API over a real socket; its `fault` says how.
 """
 
+import email.utils
 import json
 import math
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -170,8 +172,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def answer(self, status: int, body: bytes, kind: str = "application/json", **headers: str) -> None:
         """A complete answer."""
-        self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **headers}.items():
+        self.send_response_only(status)
+        usual = {"Date": self.date_time_string(), "Content-Type": kind, "Content-Length": str(len(body))}
+        for name, value in {**usual, **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
@@ -228,6 +231,11 @@ def truncated(handler: _Handler) -> None:
     handler.wfile.write(body[:-10])
     handler.wfile.flush()
     handler.close_connection = True
+
+
+def skewed(seconds: float) -> Fault:
+    """Answer nothing, by a clock that is so many seconds ahead."""
+    return lambda handler: handler.answer(200, rows(), Date=email.utils.formatdate(time.time() + seconds, usegmt=True))
 
 
 def huge(handler: _Handler) -> None:

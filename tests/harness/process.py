@@ -13,6 +13,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.harness.nursery import Forked, Nursery
+
 ROOT = Path(__file__).parents[2]
 WRITES = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE"})
 QUICK: dict[str, Any] = {
@@ -27,7 +29,10 @@ QUICK: dict[str, Any] = {
 
 
 class Operator:
-    """One operator for one namespace (or, with an empty one, for all). `module` is what python runs; `settings` go over QUICK."""
+    """One operator for one namespace (or, with an empty one, for all). `module` is what python runs; `settings` go over QUICK.
+
+    With a nursery it is forked there instead of being started afresh.
+    """
 
     def __init__(
         self,
@@ -37,17 +42,24 @@ class Operator:
         settings: dict[str, Any] | None = None,
         *,
         lease: bool = False,
+        nursery: Nursery | None = None,
     ) -> None:
         self._folder, self._kubeconfig, self._namespace, self._lease = folder, kubeconfig, namespace, lease
+        self._nursery = nursery
         self.port = _free_port()
         self.settings = QUICK | {"metricsPort": self.port} | (settings or {})
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
         self._starts = 0
 
     @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def starts(self) -> int:
+        """How often it was started."""
+        return self._starts
 
     @property
     def running(self) -> bool:
@@ -68,9 +80,12 @@ class Operator:
         scope = ["--namespace", self._namespace] if self._namespace else []
         words = [*scope, "--settings", str(file), "--log-format", "json", *leadership]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *words], env=environment, cwd=ROOT, stdout=log, stderr=log
-            )
+            if self._nursery is not None:
+                self._process = self._nursery.start(words, {"KUBECONFIG": str(self._kubeconfig)}, self.log)
+            else:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", module, *words], env=environment, cwd=ROOT, stdout=log, stderr=log
+                )
         if wait:
             self.ready()
 
@@ -85,6 +100,11 @@ class Operator:
             assert self.running, f"the operator ended:\n{self.log.read_text()}"
             assert time.monotonic() < deadline, f"the operator did not start:\n{self.log.read_text()}"
             time.sleep(0.05)
+
+    def wait(self) -> int:
+        """Wait for its end, which has come by itself; returns the exit code."""
+        assert self._process is not None
+        return self._process.wait(30)
 
     def kill(self) -> None:
         """At once, as a node that loses power does."""

@@ -8,12 +8,24 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from tests.fakes.prometheus import Fault, FaultyServer, Scraper, hang, instant_rows, range_rows, status
+from tests.fakes.prometheus import (
+    Fault,
+    FaultyServer,
+    Scraper,
+    hang,
+    huge,
+    instant_rows,
+    range_rows,
+    skewed,
+    status,
+    truncated,
+)
 from tests.fakes.promql import Samples, evaluate
 from tests.harness.life import REVISION, Life
 
@@ -140,7 +152,7 @@ class Traffic:
         return {"namespace": self.life.namespace, "pod": pod, "job": "pods", "instance": pod}
 
     def away(self, how: str) -> None:
-        """Go away: `refused`, `hanging`, `500`, `empty`, `nan` or `stale`."""
+        """Go away: `refused`, `empty`, `stale`, or one of `FAULTS`."""
         if how == "refused":
             self._server.fault = _cut
             self._server._server.shutdown()
@@ -151,7 +163,7 @@ class Traffic:
         elif how == "empty":
             self._server.samples = LockedSamples()
         else:
-            self._server.fault = _FAULTS[how]
+            self._server.fault = FAULTS[how]
 
     def back(self) -> None:
         """Come back, with what was scraped meanwhile."""
@@ -172,23 +184,67 @@ def _cut(handler: Any) -> None:
     handler.close_connection = True
 
 
-def _nan(handler: Any) -> None:
-    """The proper answer with every number spoilt."""
-    query = {name: values[0] for name, values in parse_qs(urlsplit(handler.path).query).items()}
-    samples = handler.double.samples
-    if "time" in query:
-        at = float(query["time"])
-        value = evaluate(query["query"], samples, at)
-        kind, rows = ("scalar" if isinstance(value, float) else "vector"), instant_rows(value, at)
-        for row in rows if kind == "vector" else ():
-            row["value"][1] = "NaN"
-    else:
-        times = (float(query[name]) for name in ("start", "end", "step"))
-        kind, rows = "matrix", range_rows(query["query"], samples, *times)
+def _bent(bend: Callable[[list[Any]], list[Any]], only: str = "") -> Fault:
+    """The proper answer with its rows bent, where `only` is in the query; `bend` gets the values of a row as (time, text)."""
+
+    def answer(handler: Any) -> None:
+        query = {name: values[0] for name, values in parse_qs(urlsplit(handler.path).query).items()}
+        samples, wanted = handler.double.samples, only in query["query"]
+        if "time" in query:
+            at = float(query["time"])
+            value = evaluate(query["query"], samples, at)
+            kind, rows = ("scalar" if isinstance(value, float) else "vector"), instant_rows(value, at)
+            rows = bend(rows) if kind == "vector" and wanted else rows
+        else:
+            times = (float(query[name]) for name in ("start", "end", "step"))
+            kind, rows = "matrix", range_rows(query["query"], samples, *times)
+            rows = bend(rows) if wanted else rows
+        body = {"status": "success", "data": {"resultType": kind, "result": rows}}
+        handler.answer(200, json.dumps(body).encode())
+
+    return answer
+
+
+def _all(text: str) -> Fault:
+    """Every number reads so."""
+
+    def bend(rows: list[Any]) -> list[Any]:
         for row in rows:
-            row["values"] = [[at, "NaN"] for at, _ in row["values"]]
-    body = {"status": "success", "data": {"resultType": kind, "result": rows}}
-    handler.answer(200, json.dumps(body).encode())
+            if "value" in row:
+                row["value"][1] = text
+            else:
+                row["values"] = [[at, text] for at, _ in row["values"]]
+        return rows
+
+    return _bent(bend)
 
 
-_FAULTS: dict[str, Fault] = {"hanging": hang, "500": status(500), "nan": _nan}
+def _refusing(only: str) -> Fault:
+    """Refuses the queries with this text in them and answers the others."""
+    proper = _bent(lambda rows: rows)
+
+    def answer(handler: Any) -> None:
+        if only in parse_qs(urlsplit(handler.path).query)["query"][0]:
+            handler.answer(422, b'{"status":"error","errorType":"execution","error":"too many samples"}')
+        else:
+            proper(handler)
+
+    return answer
+
+
+FAULTS: dict[str, Fault] = {
+    "hanging": hang,
+    "500": status(500),
+    "503": status(503, b'{"status":"error","error":"starting"}'),
+    "html": status(200, b"<html>Sign in</html>", "text/html"),
+    "truncated": truncated,
+    "huge": huge,
+    "nan": _all("NaN"),
+    "inf": _all("+Inf"),
+    "negative": _all("-1"),
+    "doubled": _bent(lambda rows: rows * 2),
+    "ahead": skewed(300.0),
+    "behind": skewed(-300.0),
+    "partial": _refusing("_bucket"),
+}
+"""All of them over HTTP."""

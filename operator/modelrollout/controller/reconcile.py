@@ -11,6 +11,7 @@ Every write may fail, take effect unseen, or meet a newer object. None is repeat
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from modelrollout.api.base import canonical_json
@@ -61,6 +62,11 @@ class Contended(Exception):  # noqa: N818  the queue backs off
     retry_after = None
 
 
+def _nothing_is_unread(namespace: str) -> bool:
+    del namespace
+    return False
+
+
 @dataclass(slots=True)
 class Controller:
     """Reconciles one key at a time; the queue sees to it that no key is in two hands."""
@@ -73,6 +79,8 @@ class Controller:
     clock: Clock
     events: Events
     checkpoints: Budget
+    unread: Callable[[str], bool] = _nothing_is_unread
+    """Whether a namespace has not been read whole yet; nothing is decided there."""
     memories: dict[Key, Memory] = field(default_factory=dict)
     _observer: Observer = field(init=False)
     _actor: Actor = field(init=False)
@@ -93,6 +101,8 @@ class Controller:
 
     async def reconcile(self, key: Key) -> None:
         """Bring one resource as far as it can go now. Raises `ApiError` and `Contended` for the queue's back-off."""
+        if self.unread(key[0]):
+            return  # woken when it was read
         for _ in range(TURNS):
             entry: Entry[ResourceView] | None = self.store.get(MODEL_DEPLOYMENT.kind, key)
             if entry is None:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from modelrollout.api.base import canonical_json
 from modelrollout.api.command import RolloutCommandSpec
+from modelrollout.api.depth import too_deep
 from modelrollout.api.errors import RecordError, SpecError
 from modelrollout.api.settings import Settings
 from modelrollout.api.status import ModelDeploymentStatus
@@ -128,7 +129,9 @@ def watched(settings: Settings) -> dict[str, Watched]:
             accepted=_accepted(metadata["name"], spec, settings),
             status=_status(status),
             stored_status=canonical_json(status),
-            stored_spec=canonical_json(spec),
+            stored_spec=""
+            if too_deep(spec)
+            else canonical_json(spec),  # it is refused, and its generation tells of a change
         )
 
     return {
@@ -208,6 +211,8 @@ def _route(raw: Json) -> HttpRouteView:
 
 def _record(raw: Json) -> RecordView:
     record: RevisionRecord | PlanRecord | None
+    if too_deep(raw.get("data")):
+        return RecordView("", controller_of(raw))
     try:
         record = PlanRecord.parse(raw) if _labels(raw).get(RECORD_LABEL) == PLAN_ROLE else RevisionRecord.parse(raw)
     except RecordError:

@@ -26,7 +26,16 @@ from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from modelrollout import __version__
 from modelrollout.kube.api import FIELD_MANAGER, Json, KubeApi, Page, Propagation, Selection, Told, Version
-from modelrollout.kube.errors import ApiError, Conflict, Invalid, NotFound, OutcomeUnknown, Unreachable, from_status
+from modelrollout.kube.errors import (
+    ApiError,
+    Conflict,
+    Invalid,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+    Unreachable,
+    from_status,
+)
 from modelrollout.kube.kinds import Kind, Ref, ref_of
 
 log = logging.getLogger(__name__)
@@ -36,6 +45,7 @@ Observer = Callable[[str, str, str, float], None]
 
 _ERROR_CODES_FROM = 400
 _WARNINGS_REMEMBERED = 200
+_MALFORMED = ("failed to create typed patch object", "failed to convert new object")
 _QUIET = 150.0
 """Seconds without a byte after which a watch counts as broken: two bookmarks have failed to come."""
 _GRACE = 15.0
@@ -177,6 +187,11 @@ class Client(KubeApi):
             # How the server says that there is another object of this name now.
             if only_if is not None and any(cause.field == "metadata.uid" for cause in error.causes):
                 raise Conflict(error.message, request=error.request, code=error.code, causes=error.causes) from error
+            raise
+        except Unavailable as error:
+            # A manifest that has not the form of its kind is the server's 500, and will be the next time.
+            if error.message.startswith(_MALFORMED):
+                raise Invalid(error.message, request=error.request, code=error.code) from error
             raise
 
     async def create(self, manifest: Json) -> Json:

@@ -123,6 +123,11 @@ _BY_CODE: Mapping[int, type[ApiError]] = {
 }
 
 
+def _one_line(text: str) -> str:
+    """The server repeats values of a spec: what would move a terminal's cursor or turn the text around is taken out."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
 def from_status(
     code: int, status: Mapping[str, Any], *, request: str, write: bool, retry_after: float | None = None
 ) -> ApiError:
@@ -130,7 +135,7 @@ def from_status(
     details = status.get("details") or {}
     if retry_after is None and details.get("retryAfterSeconds"):
         retry_after = float(details["retryAfterSeconds"])
-    message = str(status.get("message") or f"HTTP {code}")
+    message = _one_line(str(status.get("message") or f"HTTP {code}"))
     causes = tuple(
         Cause(str(c.get("field", "")), str(c.get("reason", "")), str(c.get("message", "")))
         for c in details.get("causes") or ()

@@ -59,7 +59,7 @@ class Watcher:
         while True:
             began = self.clock.monotonic()
             try:
-                if not self._version and await self.lister.list(kind):
+                if not self._version and await self.lister.list(kind, self.namespace):
                     self._version = self.lister.version(kind, self.namespace)
                 if self._version:
                     await self._follow()

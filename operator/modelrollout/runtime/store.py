@@ -121,6 +121,10 @@ class Store:
         if entry is not None and entry.version <= seen:
             self._drop(kind, key, entry.version)
 
+    def wake_all(self, kind: str, namespace: str) -> None:
+        """Wake the owners of all objects of a kind in a namespace."""
+        self._tell(*[entry.owner for key, entry in self._entries.get(kind, {}).items() if key[0] == namespace])
+
     def listing(self, kind: str) -> "Listing":
         """Begin a full list of a kind; call this before the list is asked for."""
         return Listing(self, kind, self._newest, self._relists.get(kind, 0))
@@ -141,11 +145,12 @@ class Store:
             for key, entry in entries.items():
                 yield kind, key, entry
 
-    def _settle(self, kind: str, present: set[Key], version: int, relists: int) -> None:
+    def _settle(self, kind: str, present: set[Key], version: int, relists: int, lacking: frozenset[str]) -> None:
         for key, entry in list(self._entries[kind].items()):
-            if key not in present and entry.version <= version:
+            if key not in present and key[0] not in lacking and entry.version <= version:
                 self._drop(kind, key, version)
-        self._settled[kind] = max(relists, self._settled.get(kind, 0))
+        if not lacking:
+            self._settled[kind] = max(relists, self._settled.get(kind, 0))
 
     def _keep(self, kind: str, raw: Json) -> bool:
         key, version = _key(raw), _version(raw)
@@ -231,15 +236,17 @@ class Listing:
         self._present.add(_key(raw))
         self._store.took(self._kind, raw)
 
-    def end(self, list_version: str, *, consistent: bool = False) -> None:
+    def end(self, list_version: str, *, consistent: bool = False, lacking: frozenset[str] = frozenset()) -> None:
         """All pages are in. `consistent`: it was not served from a cache (asked for without a resourceVersion).
+
+        `lacking`: namespaces that could not be read. Nothing in them is dropped, and the kind still counts as relisted.
 
         Raises `WentBackError` if a consistent list is older than what had been seen when it began.
         """
         version = int(list_version)
         if consistent and version < self._mark:
             raise WentBackError(f"the list of {self._kind} is of version {version}, but {self._mark} was seen before")
-        self._store._settle(self._kind, self._present, version, self._relists)  # noqa: SLF001 its other half
+        self._store._settle(self._kind, self._present, version, self._relists, lacking)  # noqa: SLF001 its other half
 
 
 def _key(raw: Json) -> Key:

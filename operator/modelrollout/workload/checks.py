@@ -6,6 +6,7 @@ stands in a template is `allowed.py`'s; what the traffic router cannot do is the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ from .explain import shown
 from .presets import LONGEST_LOAD
 
 METRICS = "spec.analysis.metrics"
+LARGEST = 256 << 10
+"""Characters of JSON of the fields that make a revision; people write a hundredth of that."""
 _WAYS_ON = "name ratio or query metrics, or set spec.analysis.mode: None"
 
 
@@ -50,6 +53,15 @@ def check_metrics(spec: ModelDeploymentSpec, plan: Plan, preset: RuntimePreset) 
         _check_series(metric, field, preset)
         _check_latency(metric, field, preset)
         _check_paths(metric, field, preset)
+
+
+def check_size(written: Mapping[str, Any]) -> None:
+    """The record of a revision holds what was written and the template made of it; the API server stores 1.5 MB."""
+    size = len(json.dumps(written))
+    if size > LARGEST:
+        raise SpecError(
+            "spec", f"server and template have {size >> 10} kB of JSON; at most {LARGEST >> 10} kB can be recorded"
+        )
 
 
 def check_times(spec: ModelDeploymentSpec) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from modelrollout.api.depth import DEEPEST, too_deep
+from modelrollout.api.errors import SpecError
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.spec import ModelDeploymentSpec
@@ -23,7 +25,7 @@ from modelrollout.traffic.routers import router_for
 
 from . import objects, presets
 from .allowed import validate
-from .checks import check_autoscaling, check_metrics, check_provider, check_service, check_times
+from .checks import check_autoscaling, check_metrics, check_provider, check_service, check_size, check_times
 from .explain import explain
 from .identity import Owner
 from .plans import accepted_plan
@@ -55,6 +57,8 @@ def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
     """
     if name:
         check_name(name)
+    if too_deep(raw_spec):
+        raise SpecError("spec", f"is nested more than {DEEPEST} levels deep; no field of a pod needs so many")
     try:
         spec = ModelDeploymentSpec.model_validate(raw_spec)
     except ValidationError as error:
@@ -62,6 +66,7 @@ def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
     revision = identify(raw_spec)
     preset = presets.find(spec.server.runtime if spec.server else None, settings)
     written = inputs(raw_spec)
+    check_size(written)
     validate(written, settings)
     plan = accepted_plan(spec, preset, settings)
     check_times(spec)

@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from tests.harness.life import conditions, steadily
-from tests.harness.traffic import Answers
+from tests.harness.traffic import FAULTS, Answers
 
 ERRORS = {
     "name": "errors",
@@ -171,6 +171,26 @@ def test_requests_are_counted_once_although_the_operator_is_killed(life, traffic
 
 def _epoch(stamp: str) -> float:
     return datetime.fromisoformat(stamp).timestamp()
+
+
+def test_whatever_prometheus_answers_instead_of_numbers_no_weight_moves(life, traffic):
+    steps = [{"name": "tenth", "weight": 10, "hold": "10m"}, {"name": "half", "weight": 50, "hold": "1s"}]
+    traffic.answers = {"1": Answers(rate=180.0), "2": Answers(rate=40.0)}  # of two pods and one: as 10 % should be
+    life.begin("1", **judged(ERRORS, LATENCY))
+    life.apply("2", **judged(ERRORS, LATENCY) | {"steps": steps})
+    for how in sorted(FAULTS.keys() - set(AWAY)):
+        life.reason("AnalysisPassing")
+        traffic.away(how)
+        status = life.reason("MetricsUnavailable")
+        verdicts = {metric["name"]: metric["verdict"] for metric in status["metrics"]}
+        assert verdicts["latency"] in ("NoData", "Error"), how
+        if how == "partial":
+            assert verdicts["errors"] == "Pass", "one query that is refused hurts its own metric only"
+        assert "Holding at" in life.message, life.message
+        traffic.back()
+    assert life.timeline() == [("1", 100), ("2", 10)]
+    life.apply("2", **judged(ERRORS, LATENCY))
+    life.healthy("2")
 
 
 @pytest.mark.timeout(420 + 4 * AWAY_SECONDS)

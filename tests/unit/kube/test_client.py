@@ -133,6 +133,39 @@ async def test_what_the_server_objects_to_is_kept_by_field():
     assert caught.value.causes[0].field == "spec.ports"
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "failed to create typed patch object (ml/fraud; apps/v1, Kind=Deployment): .spec.x: field not declared in schema",
+        "failed to convert new object (ml/fraud; apps/v1, Kind=Deployment) to proper version: quantities must match",
+    ],
+)
+def test_a_manifest_that_has_not_the_form_of_its_kind_is_invalid_although_the_server_says_500(message):
+    @in_loop
+    async def check():
+        async def answer(*_):
+            return web.json_response({"kind": "Status", "message": message}, status=500)
+
+        async with serving(answer) as (client, _):
+            with pytest.raises(Invalid, match="failed to"):
+                await client.apply(SERVICE_MANIFEST)
+            with pytest.raises(Unavailable):
+                await client.replace(SERVICE_MANIFEST)
+
+    check()
+
+
+@in_loop
+async def test_what_the_server_repeats_of_a_spec_is_one_printable_line():
+    async def answer(*_):
+        return web.json_response({"kind": "Status", "message": "a\x1b[2J\u202eb\n\n  c"}, status=422)
+
+    async with serving(answer) as (client, _):
+        with pytest.raises(Invalid) as raised:
+            await client.get(REF)
+        assert raised.value.message == "a [2J b c"
+
+
 @in_loop
 async def test_an_answer_of_a_proxy_that_is_no_json_is_an_error_with_its_text():
     async def html(request, body):

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from modelrollout.analysis.window import Counts
+from modelrollout.analysis.window import Answer, Counts
+from modelrollout.api.analysis import Metric
 from modelrollout.metrics.errors import TooLargeError, UnavailableError
 from tests.fakes.loop import in_loop
 from tests.fakes.sampling import CANDIDATE, ERRORS, KEY, LATENCY, STABLE, START, World
@@ -84,6 +85,22 @@ async def test_a_fleet_is_read_back_after_an_outage():
         windows = one.sampler.windows(("team-1", "model-1"))["errors"]
         assert len(windows) == 10
         assert {w.candidate for w in windows} == {Counts(45, 15)}
+
+
+@in_loop
+async def test_a_query_that_is_refused_hurts_no_rollout_but_the_one_that_wrote_it():
+    one = World()
+    fleet(one, 6, 2)
+    ratio = {"bad": {"series": "too_many"}, "total": {"series": "http_requests_total"}}
+    strange = Metric.model_validate({"name": "errors", "method": "Threshold", "limit": "5%", "ratio": ratio})
+    one.sampler.subscribe(KEY, one.subscription(metrics=(strange,)))
+    one.prometheus.refuse = lambda query: "too_many" in query
+    async with one.running():
+        await one.live(51)
+        assert {w.answer for w in one.sampler.windows(KEY)["errors"]} == {Answer.ERROR}
+        for number in range(3):
+            windows = one.sampler.windows((f"team-{number % 2}", f"model-{number}"))["errors"]
+            assert [w.candidate for w in windows] == [Counts(45, 15)] * 3
 
 
 @in_loop

@@ -9,6 +9,7 @@ import pytest
 
 from modelrollout.api.settings import Provider
 from modelrollout.metrics.errors import AnswerError, HangError, RefusedError, TooLargeError, UnavailableError
+from modelrollout.metrics.http import LARGEST_ANSWER
 from modelrollout.metrics.provider import CLIENTS, PrometheusSource
 from tests.fakes import prometheus as fake
 from tests.fakes.loop import in_loop
@@ -86,6 +87,41 @@ def test_every_fault_is_a_typed_error_in_bounded_time_and_the_next_query_works(n
                 assert raised.value.brief == brief
                 server.fault = None
                 assert await ask(one) == []
+
+    check()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_of_an_answer_of_100_megabytes_no_more_is_read_than_is_taken(declared):
+    seen = []
+
+    class Watch:
+        def queried(self, provider, seconds, received, error):
+            seen.append((received, error))
+
+    @in_loop
+    async def check():
+        with fake.FaultyServer() as server:
+            server.fault = fake.status(200, bytes(100 << 20)) if declared else fake.huge
+            async with source(server.url, largest=LARGEST_ANSWER, timeout="30s", observer=Watch()) as one:
+                with pytest.raises(TooLargeError):
+                    await ask(one)
+
+    check()
+    [(received, error)] = seen
+    assert error == "TooLargeError"
+    assert received <= (0 if declared else LARGEST_ANSWER + (1 << 16))
+
+
+@pytest.mark.parametrize("seconds", [300.0, -300.0])
+def test_a_clock_that_is_five_minutes_off_is_noticed_by_its_date(seconds):
+    @in_loop
+    async def check():
+        with fake.FaultyServer() as server:
+            server.fault = fake.skewed(seconds)
+            async with source(server.url) as one:
+                await ask(one)
+                assert abs(one.skew - seconds) < 5
 
     check()
 

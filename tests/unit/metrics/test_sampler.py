@@ -276,6 +276,26 @@ async def test_a_clock_that_jumps_ahead_and_back_neither_loses_nor_doubles_anyth
         assert shown(one.windows())[:2] == before
 
 
+@pytest.mark.parametrize(("skew", "words"), [(300.0, "ahead of"), (-300.0, "behind")])
+def test_a_provider_whose_clock_is_five_minutes_off_is_an_error_until_it_is_right(skew, words):
+    @in_loop
+    async def check():
+        one = world()
+        one.subscribe()
+        async with one.running():
+            await one.live(36)
+            one.prometheus.skew = skew
+            await one.live(30)
+            *_, last = one.windows()
+            assert last.answer is Answer.ERROR
+            assert f"its clock is 300 s {words} ours" in last.message
+            one.prometheus.skew = 0.0
+            await one.live(30)
+            assert shown(one.windows()) == [(15 * i, 15 * i + 15, Counts(18, 3), Counts(60, 0)) for i in range(6)]
+
+    check()
+
+
 @in_loop
 async def test_windows_seen_under_a_wrong_clock_are_made_again_when_it_is_set_back():
     one = world()
