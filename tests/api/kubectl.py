@@ -55,9 +55,9 @@ def document(*objects: dict[str, Any]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
 
 
-def connect() -> Kubectl:
-    """Bring the cluster up and install the CRDs with plain `kubectl apply`."""
-    info = make_cluster("local", Flavor.KWOK).up()
+def connect(name: str | None = None) -> Kubectl:
+    """Bring the cluster up (the one that all tests share, or one by that name) and install the CRDs with plain `kubectl apply`."""
+    info = make_cluster("local", Flavor.KWOK, name).up()
     kubectl = Kubectl(info.kubectl, info.environment())
     kubectl.ok("apply", "-f", str(CRDS))
     kubectl.ok("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))

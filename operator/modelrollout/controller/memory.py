@@ -55,6 +55,8 @@ class Memory:
     """Monotonic time of the last decision."""
     unwritten: ModelDeploymentStatus | None = None
     """The status as last decided, with progress that may not be written yet."""
+    recorded: tuple[str, ModelDeploymentStatus] | None = None
+    """What the server has stored of the last status (canonical JSON), and that status, where it did not take all of it."""
     saved_at: float = 0.0
     """Monotonic time of the last status write."""
     ready_since: dict[str, float] = field(default_factory=dict)
@@ -70,6 +72,10 @@ class Memory:
     """The children, and the Store's stamp when they were gathered."""
     settled: Settled | None = None
     """What the last act went by, if nothing stood in its way: as long as that is so, acting again would send nothing."""
+
+    def status_of(self, stored: str, read: ModelDeploymentStatus) -> ModelDeploymentStatus:
+        """The recorded status: as read, unless the server is known to have dropped fields of it."""
+        return self.recorded[1] if self.recorded is not None and self.recorded[0] == stored else read
 
     def note_ready(self, revision: str, ready: int, now: Now) -> float | None:
         """Since when (wall time) the revision has had a ready pod without a break that was seen."""

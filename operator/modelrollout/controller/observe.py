@@ -62,7 +62,7 @@ class Observer:
     def situation(self, key: Key, entry: Entry[ResourceView], children: Children, memory: Memory) -> Situation:
         """Everything a decision about this resource may look at."""
         view, now = entry.view, Now(self.clock.now(), self.clock.monotonic())
-        status = carry(view.status, memory.unwritten)
+        status = carry(memory.status_of(view.stored_status, view.status), memory.unwritten)
         look = _Look(status, children, memory, now)
         plan, plan_record, problem = self._plan(key, view, look)
         revisions = self._revisions(look)

@@ -14,12 +14,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from modelrollout.api.base import canonical_json
 from modelrollout.api.reasons import Reason
 from modelrollout.api.settings import Settings
 from modelrollout.kube.api import KubeApi
 from modelrollout.kube.apply import Applier
-from modelrollout.kube.errors import Conflict, NotFound
+from modelrollout.kube.errors import Conflict, Invalid, NotFound
 from modelrollout.kube.events import Events, Regarding
 from modelrollout.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Ref
 from modelrollout.kube.pods import read_pods
@@ -44,6 +43,7 @@ from .memory import Memory, PodsSeen, Settled
 from .observe import Observer
 from .prime import remember_pods
 from .records import Records
+from .stored import Untaken
 from .views import ResourceView
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,7 @@ class Controller:
     _records: Records = field(init=False)
     _measured: Measured = field(init=False)
     _answers: Answers = field(init=False)
+    _untaken: Untaken = field(init=False)
 
     def __post_init__(self) -> None:
         self._observer = Observer(self.settings, self.clock, self.metrics)
@@ -94,6 +95,7 @@ class Controller:
         self._records = Records(self.api, self.store)
         self._measured = Measured(self.settings)
         self._answers = Answers(self.api, self.store)
+        self._untaken = Untaken(self.clock)
 
     async def prime(self) -> None:
         """Learn in a few requests what each rollout under way would ask for by itself. To be awaited before the first `reconcile`."""
@@ -199,7 +201,7 @@ class Controller:
     ) -> Problem | None:
         status, owner = decision.status, Owner(*key, entry.uid)
         written = status.written() if self._worth_writing(entry, memory, decision) else None
-        if written is not None and canonical_json(written) == entry.view.stored_status:
+        if written is not None and self._untaken.same(memory, status, written, entry.view.stored_status):
             written = None
         if written is None and not memory.refused:
             return None
@@ -216,9 +218,14 @@ class Controller:
         except NotFound:
             self.store.missing(MODEL_DEPLOYMENT.kind, key, entry.version)
             raise Moved(f"{ref} is gone") from None
+        except Invalid as refusal:
+            for note in self._untaken.refused(refusal):
+                self._tell(owner, note)
+            raise
         self.store.took(MODEL_DEPLOYMENT.kind, raw)
         memory.saved_at = self.clock.monotonic()
-        for note in decision.events:
+        outdated = self._untaken.learn(memory, status, written, raw.get("status") or {})
+        for note in (*decision.events, *outdated):
             self._tell(owner, note)
         return problem
 
