@@ -54,9 +54,9 @@ class Memory:
     decided_at: float | None = None
     """Monotonic time of the last decision."""
     unwritten: ModelDeploymentStatus | None = None
-    """The status as last decided, with progress that may not be written yet."""
+    """Of the status as last decided, the progress that may not be written yet."""
     recorded: tuple[str, ModelDeploymentStatus] | None = None
-    """What the server has stored of the last status (canonical JSON), and that status, where it did not take all of it."""
+    """What the server has stored of the last status (its fingerprint), and that status, where it did not take all of it."""
     saved_at: float = 0.0
     """Monotonic time of the last status write."""
     ready_since: dict[str, float] = field(default_factory=dict)

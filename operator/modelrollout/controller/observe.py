@@ -32,7 +32,7 @@ from modelrollout.traffic.gateway_api import preview_url, tester_header
 from modelrollout.traffic.ratio import effective
 from modelrollout.workload.identity import NO_REVISION, Owner
 from modelrollout.workload.objects import entry_service_name, preview_service_name
-from modelrollout.workload.records import PlanRecord, plan_name
+from modelrollout.workload.records import plan_name
 
 from .children import Children
 from .fields import plan_fields
@@ -105,7 +105,7 @@ class Observer:
     def _plan(self, key: Key, view: ResourceView, look: _Look) -> tuple[Plan | None, str, Problem | None]:
         if not isinstance(view.accepted, SpecError):
             plan = view.accepted.plan
-            return plan, plan_name(key[1], PlanRecord.of(plan).digest), None
+            return plan, plan_name(key[1], plan.digest), None
         problem = Problem(view.accepted.reason, f"{view.accepted}.")
         name = look.status.plan or ""
         record = look.children.plans.get(name)

@@ -25,6 +25,7 @@ from modelrollout.kube.pods import read_pods
 from modelrollout.metrics.subscription import MetricsSource
 from modelrollout.rollout.book import Book, weights
 from modelrollout.rollout.decide import decide
+from modelrollout.rollout.evidence import progress
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.rollout.situation import Decision, EventNote, Problem, Situation
@@ -151,7 +152,7 @@ class Controller:
         problems_before = memory.problems
         refused = await self._record(key, entry, memory, decision, children)
         # Only now: a decision that could not be recorded must not take the time since the last one with it.
-        memory.decided_at, memory.unwritten = decided_at, decision.status
+        memory.decided_at, memory.unwritten = decided_at, progress(decision.status)
         await self._act(key, situation, decision, memory, refused)
         self._measure(key, decision, situation, memory)
         self.queue.wake_at(key, decision.wake_at)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelrollout.api.base import canonical_json
+from modelrollout.api.base import fingerprint
 from modelrollout.api.reasons import Reason
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.kube.errors import Invalid
@@ -43,12 +43,12 @@ class Untaken:
     _told: set[Path] = field(default_factory=set)
 
     def same(self, memory: Memory, status: ModelDeploymentStatus, written: Json, stored: str) -> bool:
-        """Whether what is stored (canonical JSON) is all that the server would take of a status."""
-        if canonical_json(written) == stored:
+        """Whether what is stored (by its fingerprint) is all that the server would take of a status."""
+        if fingerprint(written) == stored:
             return True
         if self._fields and self.clock.monotonic() - self._learnt >= AGAIN:
             self._fields = frozenset()
-        if not self._fields or canonical_json(without(written, self._fields)) != stored:
+        if not self._fields or fingerprint(without(written, self._fields)) != stored:
             return False
         memory.recorded = (stored, status)
         return True
@@ -59,7 +59,7 @@ class Untaken:
         """Compare a write with its answer; what to tell a person about it, once for each field."""
         found = frozenset(lacking(written, stored))
         self._fields = frozenset(one for one in self._fields if not present(written, one)) | found
-        memory.recorded = (canonical_json(stored), status) if found else None
+        memory.recorded = (fingerprint(stored), status) if found else None
         if not found:
             return ()
         self._learnt = self.clock.monotonic()

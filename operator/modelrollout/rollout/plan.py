@@ -7,6 +7,7 @@ last accepted plan while an invalid spec waits to be mended.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -100,8 +101,8 @@ class Plan:
     bad_promotion: float = 0.05
     router: str = "Service"
     coarse: bool = False
-    written: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """The fields of the spec that the plan was made from, as they are recorded."""
+    text: str = field(default="{}", compare=False, repr=False)
+    """The fields of the spec that the plan was made from, as they are recorded: canonical JSON, a fifth of what dictionaries take."""
 
     @cached_property
     def terms(self) -> Terms:
@@ -123,10 +124,11 @@ class Plan:
         """The step that asks for certificates: the last one in which both versions have traffic."""
         return next((step for step in reversed(self.steps) if step.kind is StepKind.LIVE), None)
 
-    @cached_property
-    def text(self) -> str:
-        """The written fields as canonical JSON."""
-        return canonical_json(self.written)
+    @property
+    def written(self) -> dict[str, Any]:
+        """The recorded fields; new ones each time."""
+        found: dict[str, Any] = json.loads(self.text)
+        return found
 
     @cached_property
     def digest(self) -> str:
@@ -169,7 +171,7 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         bad_promotion=_probability(analysis.bad_promotion_probability, 0.05),
         router="Gateway" if spec.traffic and spec.traffic.gateway else "Service",
         coarse=bool(spec.traffic and spec.traffic.service and spec.traffic.service.coarse == "Accept"),
-        written={name: written[name] for name in PLAN_FIELDS if name in written},
+        text=canonical_json({name: written[name] for name in PLAN_FIELDS if name in written}),
     )
 
 

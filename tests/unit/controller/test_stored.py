@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelrollout.api.base import canonical_json
+from modelrollout.api.base import fingerprint
 from modelrollout.api.status import ModelDeploymentStatus, TrafficStatus
 from modelrollout.controller.memory import Memory
 from modelrollout.controller.stored import AGAIN, Untaken, lacking, without
@@ -23,7 +23,7 @@ def learnt(clock=None) -> tuple[Untaken, Memory, str, tuple]:
     untaken, memory = Untaken(clock or VirtualClock()), Memory()
     written = status().written()
     stored = without(written, OLD)
-    return untaken, memory, canonical_json(stored), untaken.learn(memory, status(), written, stored)
+    return untaken, memory, fingerprint(stored), untaken.learn(memory, status(), written, stored)
 
 
 def test_what_the_server_did_not_take_is_told_once_with_the_command_that_helps():
@@ -50,7 +50,7 @@ def test_the_status_as_decided_counts_until_something_else_is_stored():
     _, memory, stored, _ = learnt()
     read = ModelDeploymentStatus(message="somebody else wrote this")
     assert memory.status_of(stored, read).preview_url == "http://preview"
-    assert memory.status_of(canonical_json(read.written()), read) is read
+    assert memory.status_of(fingerprint(read.written()), read) is read
 
 
 def test_another_resource_is_not_written_for_what_is_not_taken():
