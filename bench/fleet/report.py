@@ -18,9 +18,10 @@ from bench.fleet.shelf import Kept
 from tests.cluster import versions
 
 ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs" / "benchmarks.md"
+DOCS = ROOT / "docs"
 PLOT = "images/fleet.svg"
 BEGIN, END = "<!-- fleet: made by python -m bench.fleet --write-docs -->", "<!-- /fleet -->"
+COSTS_BEGIN, COSTS_END = "<!-- fleet-costs: made by python -m bench.fleet --write-docs -->", "<!-- /fleet-costs -->"
 HEAD = "# Benchmarks\n\nEvery figure on this page was written by the command that is named beside it.\n"
 
 Cell = Callable[[Result], str]
@@ -222,16 +223,39 @@ def _setups(kept: Sequence[Kept]) -> list[str]:
     return lines
 
 
-def write_docs(kept: Sequence[Kept], page: Path = DOCS) -> None:
-    """Put the section into the page, in place of the one of an earlier run, and the plot beside it."""
+def costs(kept: Sequence[Kept]) -> str:
+    """The table of the page on sizing."""
+    rows = [
+        [
+            f"{one.rollouts:,}",
+            f"{one.steady.memory:.0f} MiB",
+            f"{max(one.ramp.peak, one.steady.peak, one.finish.peak):.0f} MiB",
+            f"{one.steady.cpu / one.steady.seconds:.3f}",
+            f"{one.steady.queries / _points(one):.0f}",
+            f"{one.restart.observed:.0f} s",
+        ]
+        for one in (kept.result for kept in kept)
+    ]
+    head = ["rollouts", "memory", "at most", "cores", "queries per interval", "restart: all decided"]
+    interval = ", ".join(sorted({f"{one.result.interval} s" for one in kept}))
+    told = f"Canaries with two metrics, judged every {interval}, on the machine of [the benchmarks](benchmarks.md); all figures are there."
+    return "\n".join([COSTS_BEGIN, told, "", aligned(head, rows), COSTS_END])
+
+
+def write_docs(kept: Sequence[Kept], folder: Path = DOCS) -> None:
+    """Put the sections into the pages, in place of those of an earlier run, and the plot beside them."""
+    _put(folder / "benchmarks.md", section(kept), BEGIN, END)
+    _put(folder / "sizing.md", costs(kept), COSTS_BEGIN, COSTS_END)
+    plot = folder / PLOT
+    plot.parent.mkdir(exist_ok=True)
+    plot.write_text(growth([one.result for one in kept]))
+
+
+def _put(page: Path, fresh: str, begin: str, end: str) -> None:
     text = page.read_text() if page.exists() else HEAD
-    fresh = section(kept)
-    if BEGIN in text:
-        before, _, rest = text.partition(BEGIN)
-        text = before + fresh + rest.partition(END)[2]
+    if begin in text:
+        before, _, rest = text.partition(begin)
+        text = before + fresh + rest.partition(end)[2]
     else:
         text = f"{text.rstrip()}\n\n{fresh}\n"
     page.write_text(text)
-    plot = page.parent / PLOT
-    plot.parent.mkdir(exist_ok=True)
-    plot.write_text(growth([one.result for one in kept]))

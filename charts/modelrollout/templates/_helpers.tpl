@@ -36,6 +36,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- else if $settings.namespaces -}}
 {{- fail "settings.namespaces: set watchNamespaces instead, so that the operator gets a Role in each of them" -}}
 {{- end -}}
+{{- $_ := set $settings "leadership" (set (default dict $settings.leadership) "name" (include "modelrollout.leaseName" .)) -}}
 {{- toYaml $settings -}}
 {{- end -}}
 
@@ -45,6 +46,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- define "modelrollout.metricsPort" -}}
 {{ int (dig "metricsPort" 9090 .Values.settings) }}
+{{- end -}}
+
+{{/* Each release has a Lease of its own, or the second one in a namespace would wait for the first for ever. */}}
+{{- define "modelrollout.leaseName" -}}
+{{- default (include "modelrollout.name" .) (dig "leadership" "name" "" .Values.settings) -}}
 {{- end -}}
 
 {{/* The Lease lies beside the operator unless the settings say otherwise. */}}

@@ -184,23 +184,23 @@ def test_an_axis_ends_at_a_round_number(value, top):
 
 def test_the_page_keeps_everything_but_the_section_of_the_earlier_run(tmp_path):
     page = tmp_path / "benchmarks.md"
-    write_docs([Kept(result(), {"command": "first"})], page)
+    write_docs([Kept(result(), {"command": "first"})], tmp_path)
     page.write_text(page.read_text() + "\n## Another\n")
-    write_docs([Kept(result(), {"command": "second"})], page)
+    write_docs([Kept(result(), {"command": "second"})], tmp_path)
     text = page.read_text()
     assert text.count(BEGIN) == text.count(END) == 1
     assert "second" in text
     assert "first`" not in text
     assert "## Another" in text
-    assert (tmp_path / "images" / "fleet.svg").exists()
+    assert (tmp_path / PLOT).exists()
 
 
-def test_the_page_of_the_project_is_made_from_the_results_that_were_kept(tmp_path):
-    page = tmp_path / "benchmarks.md"
-    page.write_text(DOCS.read_text())
-    write_docs(load(), page)
-    assert page.read_text() == DOCS.read_text()
-    assert (tmp_path / PLOT).read_text() == (DOCS.parent / PLOT).read_text()
+@pytest.mark.parametrize("name", ["benchmarks.md", "sizing.md", PLOT])
+def test_the_pages_are_made_from_the_results_that_were_kept(tmp_path, name):
+    for page in ("benchmarks.md", "sizing.md"):
+        (tmp_path / page).write_text((DOCS / page).read_text())
+    write_docs(load(), tmp_path)
+    assert (tmp_path / name).read_text() == (DOCS / name).read_text()
 
 
 def test_a_version_that_turns_bad_fails_from_then_on():

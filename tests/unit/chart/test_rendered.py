@@ -200,6 +200,15 @@ class TestRights:
             (["get", "update"], ["blue"]),
         ]
 
+    def test_each_release_has_a_lease_of_its_own(self, render: Render):
+        objects = render()
+        settings = yaml.safe_load(one(objects, "ConfigMap", "mr-settings")["data"]["settings.yaml"])
+        assert settings["leadership"] == {"name": "mr"}
+        assert one(objects, "Role", "mr-leader")["rules"][1]["resourceNames"] == ["mr"]
+        objects = render({"settings": {"leadership": {"duration": "30s"}}})
+        settings = yaml.safe_load(one(objects, "ConfigMap", "mr-settings")["data"]["settings.yaml"])
+        assert settings["leadership"] == {"name": "mr", "duration": "30s"}
+
     def test_deploying_does_not_include_approving(self, render: Render):
         objects = render()
         changing = {"create", "update", "patch", "delete"}
