@@ -118,9 +118,9 @@ class Controller:
                     return
             except Moved as moved:
                 log.debug("observing again: %s", moved)
-        if entry is not None and entry.view.status.commands != taken:
-            return self.queue.wake(key)  # somebody asks for a great deal: the others get their turn in between
-        raise Contended(f"still undecided after {TURNS} turns")
+        if entry is None or entry.view.status.commands == taken:
+            raise Contended(f"still undecided after {TURNS} turns")
+        self.queue.wake(key)  # so many commands: the others get their turn in between
 
     def _memory(self, key: Key, uid: str) -> Memory:
         memory = self.memories.get(key)
