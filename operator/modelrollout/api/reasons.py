@@ -217,7 +217,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.OUTDATED_CRDS: Explanation(
         "The CRDs of the cluster are older than the operator, so the API server drops fields of the status (an Event).",
-        "`kubectl apply --server-side -f crds/` of the operator's release, or `helm upgrade`.",
+        "`kubectl apply --server-side --force-conflicts -f crds/` of the operator's release, or `helm upgrade`.",
     ),
     Reason.CANDIDATE_CREATED: Explanation("A rollout began.", "Nothing to do."),
     Reason.PREVIEWING: Explanation(
