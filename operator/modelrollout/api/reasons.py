@@ -69,6 +69,7 @@ class Reason(Enum):
     FOREIGN_OBJECT = "ForeignObject"
     GATEWAY_MISSING = "GatewayMissing"
     REFUSED_BY_SERVER = "RefusedByServer"
+    RECORD_MISSING = "RecordMissing"
     OUTDATED_CRDS = "OutdatedCRDs"
     # What happened (events, timeline)
     CANDIDATE_CREATED = "CandidateCreated"
@@ -210,9 +211,13 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.REFUSED_BY_SERVER: Explanation(
         "The API server refused an object (quota, admission, validation).", "Read the message; it is the server's."
     ),
+    Reason.RECORD_MISSING: Explanation(
+        "Somebody deleted the ControllerRevision of a version that has traffic while the operator was down.",
+        "Restore it from a backup, or promote the other version. Until then its pods and the route are left as they are.",
+    ),
     Reason.OUTDATED_CRDS: Explanation(
         "The CRDs of the cluster are older than the operator, so the API server drops fields of the status (an Event).",
-        "`kubectl apply --server-side -f crds/` of the operator's release, or `helm upgrade`.",
+        "`kubectl apply --server-side --force-conflicts -f crds/` of the operator's release, or `helm upgrade`.",
     ),
     Reason.CANDIDATE_CREATED: Explanation("A rollout began.", "Nothing to do."),
     Reason.PREVIEWING: Explanation(

@@ -112,6 +112,13 @@ class Actor:
         weights = {revision: int(entry.weight) for revision, (entry, _) in live.items()}
         if not any(weights.values()):
             return
+        if (
+            lost := next((one for one in work.status.revisions if one.weight and one.revision not in live), None)
+        ) is not None:
+            # A route without it would give its share to the others.
+            text = f"ControllerRevision {child_name(work.owner.name, lost.revision)} is gone or cannot be read; the route stays as it is. Restore it from a backup, or promote the other version."
+            work.problems.append(Problem(Reason.RECORD_MISSING, text))
+            return
         if work.plan.router == "Gateway" and not await self.served.has(HTTP_ROUTE):
             text = "The cluster does not serve gateway.networking.k8s.io/v1 HTTPRoutes. Install the Gateway API, or leave out spec.traffic.gateway."
             work.problems.append(Problem(Reason.GATEWAY_MISSING, text))
@@ -175,7 +182,9 @@ class Actor:
         candidate = work.record_of(Role.CANDIDATE)
         serving = work.record_of(Role.STABLE)
         if work.plan.router == "Gateway":
-            await self._ensure(work, objects.entry_service(work.owner, fields.service, [serving] if serving else []))
+            if serving is not None or not any(entry.role is Role.STABLE for entry in work.status.revisions):
+                made = objects.entry_service(work.owner, fields.service, [serving] if serving else [])
+                await self._ensure(work, made)
         elif not any(entry.weight for entry in work.status.revisions):
             # The router makes the entry Service once a version has traffic; before that it leads nowhere.
             await self._ensure(work, objects.entry_service(work.owner, fields.service, []))

@@ -14,8 +14,11 @@ from typing import NamedTuple
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.kube.pods import PodFacts
 from modelrollout.rollout.situation import Problem
+from modelrollout.workload.records import PlanRecord, RevisionRecord
 
 from .children import Children
+
+Record = RevisionRecord | PlanRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Memory:
     pods: dict[str, PodsSeen] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     """What stood in the way of the last act."""
+    records: dict[str, Record] = field(default_factory=dict)
+    """By name, the records that status refers to, as last seen: one that somebody deletes is made again."""
     refused: bool = False
     """Whether a record that status names could not be made: it is tried again although nothing else is to be written."""
     gathered: tuple[int, Children] | None = None

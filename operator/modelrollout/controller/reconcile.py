@@ -106,8 +106,10 @@ class Controller:
         """Bring one resource as far as it can go now. Raises `ApiError` and `Contended` for the queue's back-off."""
         if self.unread(key[0]):
             return  # woken when it was read
+        entry: Entry[ResourceView] | None = self.store.get(MODEL_DEPLOYMENT.kind, key)
+        taken = entry.view.status.commands if entry is not None else ()
         for _ in range(TURNS):
-            entry: Entry[ResourceView] | None = self.store.get(MODEL_DEPLOYMENT.kind, key)
+            entry = self.store.get(MODEL_DEPLOYMENT.kind, key)
             if entry is None:
                 self._forget(key)
                 return
@@ -117,7 +119,9 @@ class Controller:
                     return
             except Moved as moved:
                 log.debug("observing again: %s", moved)
-        raise Contended(f"still undecided after {TURNS} turns")
+        if entry is None or entry.view.status.commands == taken:
+            raise Contended(f"still undecided after {TURNS} turns")
+        self.queue.wake(key)  # so many commands: the others get their turn in between
 
     def _memory(self, key: Key, uid: str) -> Memory:
         memory = self.memories.get(key)
@@ -258,14 +262,17 @@ class Controller:
         self, key: Key, situation: Situation, decision: Decision, memory: Memory, refused: Problem | None
     ) -> None:
         if situation.plan is None:
+            await self._answers.give(Owner(*key, memory.uid), decision.status, self._children(key, memory))
             return
         if decision.checkpoint and refused is None and await self._is_settled(key, situation.plan, memory):
             return
         # The stamp comes first: whatever is seen from here on has it acted upon again.
         stamp, memory.settled = self.store.stamp(key), None
-        work = Pass(Owner(*key, memory.uid), decision.status, situation.plan, self._children(key, memory))
+        owner = Owner(*key, memory.uid)
+        lost = await self._records.restore(owner, decision.status, self._children(key, memory), memory)
+        work = Pass(owner, decision.status, situation.plan, self._children(key, memory))
         work.drained = Book(situation, decision.status).drained
-        work.problems += [refused] if refused is not None else []
+        work.problems += [*lost, refused] if refused is not None else lost
         await self._actor.act(work)
         await self._answers.give(work.owner, work.status, work.children)
         await self._records.prune(work.owner, work.status, work.children)

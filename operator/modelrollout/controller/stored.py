@@ -27,7 +27,7 @@ Json = Mapping[str, Any]
 Path = tuple[str, ...]
 """Field names from the status downwards; an element of any list is `[]`."""
 
-CURE = "kubectl apply --server-side -f crds/"
+CURE = "kubectl apply --server-side --force-conflicts -f crds/"
 AGAIN = 600.0
 """Seconds after which a field that was not taken is sent again: CRDs are brought up to date under a running operator."""
 _ELEMENT = "[]"

@@ -30,7 +30,7 @@ def test_what_the_server_did_not_take_is_told_once_with_the_command_that_helps()
     untaken, memory, _, told = learnt()
     assert [(note.reason, note.warning) for note in told] == [("OutdatedCRDs", True)]
     assert "previewURL, traffic.testerHeader" in told[0].message
-    assert "kubectl apply --server-side -f crds/" in told[0].message
+    assert "kubectl apply --server-side --force-conflicts -f crds/" in told[0].message
     again = untaken.learn(
         memory, status(message="news"), status(message="news").written(), without(status(message="news").written(), OLD)
     )
