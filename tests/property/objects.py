@@ -7,6 +7,7 @@ monotonic time that the world hands in; nothing here is random, so a history is 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,19 +31,26 @@ class Fate:
     loads: bool = True
     lives: float = NEVER
     bad: float = 0.0
+    golden: str = "right"
+    """What it answers to golden requests: right, wrong or nothing (silent)."""
 
     @property
     def sound(self) -> bool:
         """Whether it deserves to be promoted."""
-        return self.loads and self.lives == NEVER and self.bad == 0.0
+        return self.loads and self.lives == NEVER and self.bad == 0.0 and self.golden == "right"
+
+
+_NUMBERS = itertools.count()
 
 
 class Pod:
     """One pod: ready or not, and when that changes by itself."""
 
-    __slots__ = ("change_at", "ready", "restarts")
+    __slots__ = ("change_at", "number", "ready", "ready_at", "restarts")
 
     def __init__(self, now: float, fate: Fate) -> None:
+        self.number = next(_NUMBERS)
+        self.ready_at = now
         self.ready = False
         self.restarts = 0
         self.change_at = now + (fate.load if fate.loads else LOAD_CRASH)
@@ -57,7 +65,7 @@ class Pod:
                 self.restarts += 1
                 self.change_at += fate.load + 3.0
             else:
-                self.ready = True
+                self.ready, self.ready_at = True, self.change_at
                 self.change_at += fate.lives
 
 
@@ -109,6 +117,10 @@ class Deployment:
 
     def next_change(self) -> float:
         return min((pod.change_at for pod in self.pods), default=NEVER)
+
+    def identities(self) -> dict[str, Pod]:
+        """The pods, each by a name that changes when it restarts."""
+        return {f"{pod.number}.{pod.restarts}": pod for pod in self.pods}
 
     @property
     def ready(self) -> int:

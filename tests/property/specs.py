@@ -132,6 +132,8 @@ class Wish:
     """The replica-ratio router instead of a Gateway."""
     at_once: bool = False
     """Strategy BlueGreen, where the steps allow it."""
+    golden: int = 0
+    """Which golden requests, 0: none."""
 
 
 @lru_cache(maxsize=20_000)
@@ -163,6 +165,8 @@ def _spec(wish: Wish) -> dict[str, Any]:
     if wish.at_once and wish.steps in AT_ONCE:
         spec["rollout"]["strategy"] = "BlueGreen"
         del spec["rollout"]["candidateReplicas"]
+    if wish.golden:
+        spec["rollout"]["warmUp"] = {"requests": [{"name": f"golden-{wish.golden}", "path": "/predict"}]}
     if wish.autoscaled:
         spec["autoscaling"] = {"minReplicas": max(1, wish.replicas), "maxReplicas": wish.replicas + 3}
     else:

@@ -27,6 +27,7 @@ class Reason(Enum):
     CREATING = "Creating"
     MODEL_LOADING = "ModelLoading"
     WARMING_UP = "WarmingUp"
+    WARM_UP_UNANSWERED = "WarmUpUnanswered"
     SCALING_UP = "ScalingUp"
     ROUTE_PENDING = "RoutePending"
     ANALYSIS_PASSING = "AnalysisPassing"
@@ -60,6 +61,7 @@ class Reason(Enum):
     METRIC_UNUSUAL = "MetricUnusual"
     CANDIDATE_UNSTABLE = "CandidateUnstable"
     MODEL_LOAD_FAILED = "ModelLoadFailed"
+    WARM_UP_FAILED = "WarmUpFailed"
     INCONCLUSIVE = "Inconclusive"
     ABORTED = "Aborted"
     UNDONE = "Undone"
@@ -96,7 +98,14 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.MODEL_LOADING: Explanation(
         "The candidate's pods are not ready yet.", "Wait; `rollout.loadDeadline` bounds it."
     ),
-    Reason.WARMING_UP: Explanation("The candidate is ready; its readiness is being confirmed.", "Nothing to do."),
+    Reason.WARMING_UP: Explanation(
+        "The candidate is ready; its readiness is being confirmed, or its pods are sent the requests of `rollout.warmUp`.",
+        "Nothing to do.",
+    ),
+    Reason.WARM_UP_UNANSWERED: Explanation(
+        "A pod that is ready gives no answer to a request of `rollout.warmUp`; `rollout.loadDeadline` bounds it.",
+        "Let a NetworkPolicy admit the operator to the pods' serving port; check `server.port` and `warmUp.timeout`.",
+    ),
     Reason.SCALING_UP: Explanation(
         "The next weight needs more ready pods than there are.", "Wait, or see why pods do not become ready."
     ),
@@ -184,6 +193,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.MODEL_LOAD_FAILED: Explanation(
         "The candidate was not ready within `rollout.loadDeadline`.",
         "Read its logs; fix the model or raise the deadline.",
+    ),
+    Reason.WARM_UP_FAILED: Explanation(
+        "A pod of the candidate answered a request of `rollout.warmUp` wrongly or too slowly.",
+        "Compare what was expected with what came; fix the model, or the expectation and `kubectl modelrollout retry NAME`.",
     ),
     Reason.INCONCLUSIVE: Explanation(
         "The step lacked evidence and `analysis.onInconclusive` is Rollback.", "Send more traffic or hold longer."

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from .analysis import Analysis
 from .base import Enum, Flag, Model, Whole, rule, unique, validations
 from .scalars import FULL_WEIGHT, Duration, Weight
+from .warmup import WarmUp
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Hostname = Annotated[
@@ -322,6 +323,8 @@ class Rollout(Model, json_schema_extra=validations(rule(_AT_ONCE, _AT_ONCE_TEXT,
         | None
     ) = None
     """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %. With BlueGreen: a preview until it is approved, then 100 % 1h."""
+    warm_up: WarmUp | None = None
+    """Golden requests with expected answers, sent to each pod of a candidate before it counts for a weight."""
     load_deadline: Duration | None = None
     """The candidate must be ready by then, model download and load included. Default 15m."""
     unavailable_deadline: Duration | None = None

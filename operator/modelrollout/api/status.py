@@ -20,6 +20,7 @@ HISTORY_LIMIT = 10
 REJECTED_LIMIT = 10
 COMMANDS_LIMIT = 20
 REVISIONS_LIMIT = 12
+WARM_PODS_LIMIT = 100
 MESSAGE_LIMIT = 1024
 
 Text = Annotated[str, Field(max_length=MESSAGE_LIMIT)]
@@ -154,6 +155,19 @@ class Problem(StatusModel):
     """One sentence."""
 
 
+class WarmUpStatus(StatusModel):
+    """What the golden requests have shown."""
+
+    definition: Word
+    """Of which requests, for which start of the candidate: others begin afresh."""
+    warm: int = 0
+    """Ready pods that have answered as expected."""
+    slowest: Word | None = None
+    """The longest of their answers that `latency` asks about."""
+    pods: Annotated[tuple[Annotated[str, Field(max_length=40)], ...], Field(max_length=WARM_PODS_LIMIT)] = ()
+    """Pods that have answered as expected: the first part of the uid and the number of restarts. What does not fit is asked again after a restart of the operator."""
+
+
 class RolloutStatus(StatusModel):
     """The rollout under way; absent when no candidate is."""
 
@@ -179,6 +193,8 @@ class RolloutStatus(StatusModel):
     """Windows that the plan had for the evidence when the candidate started; never changed afterwards."""
     outlook: Annotated[str, Field(max_length=512)] | None = None
     """What of the plan is out of reach at the traffic that stable had before the first weight, and what would help."""
+    warm_up: WarmUpStatus | None = None
+    """What the golden requests have shown; absent without any."""
     blocked: Problem | None = None
     """Why the candidate stays at weight 0 until the spec changes or it is retried."""
 

@@ -33,7 +33,9 @@ from modelrollout.runtime.budget import Budget
 from modelrollout.runtime.clock import Clock
 from modelrollout.runtime.queue import Key, Queue
 from modelrollout.runtime.store import Entry, Store
+from modelrollout.warmup.warmer import WarmUpSource
 from modelrollout.workload.identity import Owner, selector
+from modelrollout.workload.render import Accepted
 
 from .act import Actor, Moved, Pass
 from .children import Children
@@ -45,6 +47,7 @@ from .observe import Observer
 from .prime import remember_pods
 from .records import Records
 from .views import ResourceView
+from .warming import Warming
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +82,7 @@ class Controller:
     clock: Clock
     events: Events
     checkpoints: Budget
+    warmer: WarmUpSource
     unread: Callable[[str], bool] = _nothing_is_unread
     """Whether a namespace has not been read whole yet; nothing is decided there."""
     memories: dict[Key, Memory] = field(default_factory=dict)
@@ -87,9 +91,11 @@ class Controller:
     _records: Records = field(init=False)
     _measured: Measured = field(init=False)
     _answers: Answers = field(init=False)
+    _warming: Warming = field(init=False)
 
     def __post_init__(self) -> None:
-        self._observer = Observer(self.settings, self.clock, self.metrics)
+        self._warming = Warming(self.warmer)
+        self._observer = Observer(self.settings, self.clock, self.metrics, self._warming)
         self._actor = Actor(self.api, Applier(self.api), self.store, ServedKinds(self.api, self.clock))
         self._records = Records(self.api, self.store)
         self._measured = Measured(self.settings)
@@ -132,6 +138,7 @@ class Controller:
     def _forget(self, key: Key) -> None:
         self.memories.pop(key, None)
         self.metrics.unsubscribe(key)
+        self.warmer.drop(key)
         self.queue.forget(key)
 
     async def _turn(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> bool:
@@ -152,6 +159,7 @@ class Controller:
         memory.decided_at, memory.unwritten = decided_at, decision.status
         await self._act(key, situation, decision, memory, refused)
         self._measure(key, decision, situation, memory)
+        self._warming.ask(key, situation, decision.status, memory, self._children(key, memory))
         self.queue.wake_at(key, decision.wake_at)
         if memory.problems:
             self.queue.wake_after(key, PROBLEMS_AGAIN)  # what stands in the way is often not ours to watch
@@ -162,7 +170,8 @@ class Controller:
         status = entry.view.status
         if status.rollout is None and all(one.ready_replicas for one in status.revisions if one.replicas):
             return
-        children = self._children(key, memory)
+        children, accepted = self._children(key, memory), entry.view.accepted
+        warmed = not isinstance(accepted, Accepted) or accepted.plan.golden is not None
         for revision, found in children.deployments.items():
             seen, now = memory.pods.get(revision), self.clock.monotonic()
             lacking = found.view.ready < found.view.replicas
@@ -172,7 +181,9 @@ class Controller:
             if seen is not None and seen.of == found.view and not (lacking and now - seen.read_at >= PODS_AGAIN):
                 continue
             labels = ",".join(f"{name}={value}" for name, value in selector(key[1], revision).items())
-            memory.pods[revision] = PodsSeen(await read_pods(self.api, key[0], labels), found.view, now)
+            # Pods that are counted as warm must be those that the Deployment counts as ready.
+            pods = await read_pods(self.api, key[0], labels, fresh=warmed)
+            memory.pods[revision] = PodsSeen(pods, found.view, now)
 
     async def _moved_on(self, key: Key, situation: Situation, decision: Decision) -> bool:
         """Before a weight rises or pods go: one fresh read of the Deployments concerned. True if that changed what we know."""

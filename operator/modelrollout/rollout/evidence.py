@@ -16,7 +16,14 @@ from modelrollout.analysis.step import gating as gating_names
 from modelrollout.analysis.window import Window
 from modelrollout.api.analysis import Metric, StepKind
 from modelrollout.api.scalars import FULL_WEIGHT, Span, Timestamp
-from modelrollout.api.status import MetricStatus, ModelDeploymentStatus, RevisionStatus, StepStatus
+from modelrollout.api.status import (
+    WARM_PODS_LIMIT,
+    MetricStatus,
+    ModelDeploymentStatus,
+    RevisionStatus,
+    StepStatus,
+    WarmUpStatus,
+)
 
 from .book import Book, change_each
 from .plan import PlanStep
@@ -40,6 +47,7 @@ def fold(situation: Situation) -> ModelDeploymentStatus:
     """The recorded status with everything that was observed since folded in."""
     status = _revisions(situation, situation.status, tick(situation))
     status = _traffic(Book(situation, status))
+    status = _warm(situation, status)
     status = _rollout(Book(situation, status), tick(situation))
     counting = status.rollout is not None or any(entry.unready is not None for entry in status.revisions)
     return status.model_copy(update={"seen_at": Timestamp(situation.now) if counting else None})
@@ -68,6 +76,25 @@ def _traffic(book: Book) -> ModelDeploymentStatus:
         return status
     traffic = status.traffic.model_copy(update={"applied_at": Timestamp(book.now)})
     return status.model_copy(update={"traffic": traffic})
+
+
+def _warm(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """What the golden requests have shown, on its record: a restart of the operator asks none of these pods again."""
+    rollout, facts = status.rollout, situation.warm_up
+    if rollout is None or facts.definition == (rollout.warm_up.definition if rollout.warm_up else "") == "":
+        return status
+    shown = None
+    if facts.definition:
+        slowest = f"{1000 * facts.slowest:.0f}ms" if facts.slowest is not None else None
+        shown = WarmUpStatus(
+            definition=facts.definition, warm=facts.warm, slowest=slowest, pods=facts.pods[:WARM_PODS_LIMIT]
+        )
+        before = rollout.warm_up
+        if before is not None and before.definition == shown.definition and shown.slowest is None:
+            shown = shown.model_copy(update={"slowest": before.slowest})
+    if shown == rollout.warm_up:
+        return status
+    return status.model_copy(update={"rollout": rollout.model_copy(update={"warm_up": shown})})
 
 
 def _rollout(book: Book, passed: float) -> ModelDeploymentStatus:

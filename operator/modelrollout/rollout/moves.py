@@ -66,6 +66,10 @@ class Wait:
     stalled: bool = False
 
 
+NEVER_SERVED = (Reason.MODEL_LOAD_FAILED, Reason.WARM_UP_FAILED)
+"""Reasons for which a candidate that had no traffic has failed; no other was ever tried."""
+
+
 def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
     """Record a candidate: weight 0, the pods that its first weight needs."""
     plan, now, stable = book.plan, book.now, book.stable
@@ -262,7 +266,7 @@ def leave(book: Book, ending: Ending, events: tuple[EventNote, ...] = ()) -> Mov
     status = change(
         status, candidate.revision, role=Role.FORMER, warm_until=None, kept_until=kept, effective_weight=None
     )
-    phase = Phase.FAILED if reason is Reason.MODEL_LOAD_FAILED else Phase.ROLLING_BACK
+    phase = Phase.FAILED if reason in NEVER_SERVED and not candidate.weight else Phase.ROLLING_BACK
     return Move(without_rollout(status), phase, reason, ending.message, events, urgent=True)
 
 

@@ -27,6 +27,7 @@ from modelrollout.api.spec import (
     Strategy,
     WhenSuperseded,
 )
+from modelrollout.api.warmup import WarmUp
 
 HOUR = 3600.0
 FEWEST_WINDOWS = 60
@@ -93,6 +94,8 @@ class Plan:
     provider: str = "default"
     interval: float = 15.0
     warm_up: float = 60.0
+    golden: WarmUp | None = field(default=None, hash=False)
+    """Requests that each pod of a candidate answers before it counts for a weight."""
     no_data_deadline: float = HOUR
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
     by_evidence: bool = False
@@ -162,6 +165,7 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         provider=analysis.provider or "default",
         interval=interval,
         warm_up=_seconds(analysis.warm_up, 60),
+        golden=rollout.warm_up,
         no_data_deadline=_seconds(analysis.no_data_deadline, HOUR),
         on_inconclusive=analysis.on_inconclusive or OnInconclusive.HOLD,
         by_evidence=rollout.pace is Pace.EVIDENCE,

@@ -56,6 +56,7 @@ _OUTCOMES: dict[str, Outcome] = {
     Reason.ABORTED: Outcome.ABORTED,
     Reason.CANDIDATE_UNSTABLE: Outcome.FAILED,
     Reason.MODEL_LOAD_FAILED: Outcome.FAILED,
+    Reason.WARM_UP_FAILED: Outcome.FAILED,
 }
 """How a rollout ended whose candidate was taken back for this reason; for any other it was rolled back."""
 
@@ -161,11 +162,28 @@ def load_deadline_takes_back(book: Book) -> Move | None:
         return None
     if book.rejection(candidate.revision) is not None or rollout.loading.seconds < book.plan.load_deadline:
         return None
-    if book.ready(candidate) >= book.pods_needed > 0:
+    if book.usable(candidate) >= book.pods_needed > 0:
         return None  # It is ready and being confirmed; should it lose a pod again, that was too late.
-    trouble = book.facts(candidate.revision).trouble or "no pod became ready"
+    trouble = book.facts(candidate.revision).trouble or _cold(book, candidate) or "no pod became ready"
     message = f"Not ready within {span(book.plan.load_deadline)}: {trouble}. No traffic was moved."
     return reject(book, Outcome.FAILED, Reason.MODEL_LOAD_FAILED, message)
+
+
+def _cold(book: Book, candidate: RevisionStatus) -> str:
+    """What is known of pods that were ready in time and not warm."""
+    if book.usable(candidate) >= book.ready(candidate):
+        return ""
+    return book.situation.warm_up.trouble or "its pods had not answered all requests of rollout.warmUp"
+
+
+def wrong_answer_takes_back(book: Book) -> Move | None:
+    """A golden request that a pod of the candidate answers wrongly or too slowly fails it, like a model that does not load."""
+    candidate, failure = book.candidate, book.situation.warm_up.failure
+    if candidate is None or not failure or not book.warms_up or (book.direct and candidate.weight):
+        return None
+    if book.rejection(candidate.revision) is not None:
+        return None
+    return reject(book, Outcome.FAILED, Reason.WARM_UP_FAILED, failure)
 
 
 def rejected_candidate_returns(book: Book) -> Move | Wait | None:
@@ -493,6 +511,7 @@ RULES: tuple[Rule, ...] = (
     abort_goes_first,
     failed_metric_takes_back,
     unstable_candidate_takes_back,
+    wrong_answer_takes_back,
     load_deadline_takes_back,
     rejected_candidate_returns,
     candidate_without_ready_pod_gives_back,

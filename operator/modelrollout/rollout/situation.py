@@ -90,6 +90,23 @@ class PreflightFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmUpFacts:
+    """What the golden requests have shown of the candidate's pods.
+
+    `definition`: of which requests, and for which start of the candidate. `warm`: ready pods that answered as expected; `pods`: all
+    that did and still exist, as status records them. `failure`: a wrong or too slow answer, in words, fit to be shown; `trouble`: why
+    a pod gives none. `slowest`: seconds of the longest answer that a bound is asked of.
+    """
+
+    definition: str = ""
+    warm: int = 0
+    pods: tuple[str, ...] = ()
+    failure: str = ""
+    trouble: str = ""
+    slowest: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CommandFacts:
     """One RolloutCommand that has no outcome yet."""
 
@@ -142,6 +159,7 @@ class Situation:
     problems: tuple[Problem, ...] = ()
     metrics_problem: Problem | None = None
     preflight: PreflightFacts = PreflightFacts()
+    warm_up: WarmUpFacts = WarmUpFacts()
     timing: Timing = Timing()
     deleting: bool = False
     tester_header: str = ""

@@ -10,7 +10,7 @@ from modelrollout.api.status import Phase, Rejection
 
 from .book import Book
 from .capacity import need
-from .moves import Wait
+from .moves import NEVER_SERVED, Wait
 from .situation import Problem
 from .words import at, exactly, percent
 
@@ -33,6 +33,8 @@ def candidate_is_loading(book: Book) -> Wait:
     facts = book.facts(candidate.revision)
     if not facts.exists:
         return Wait(Phase.DEPLOYING, Reason.CREATING, f"Version {candidate.version} is being created.")
+    if (warming := pods_are_cold(book)) is not None and rollout.loaded_at is None:
+        return warming
     if facts.ready >= max(1, min(candidate.replicas, book.full)) and facts.ready_since is not None:
         ready_at = facts.ready_since + book.situation.timing.ready_for
         return Wait(
@@ -52,10 +54,31 @@ def candidate_is_loading(book: Book) -> Wait:
     return Wait(Phase.LOADING, Reason.MODEL_LOADING, message, tuple(wake))
 
 
+def pods_are_cold(book: Book) -> Wait | None:
+    """Enough pods of the candidate are ready, and they have not answered all golden requests yet; None where that is not so."""
+    candidate, rollout, found = book.candidate, book.status.rollout, book.situation.warm_up
+    if candidate is None or rollout is None or not book.warms_up:
+        return None
+    ready = book.ready(candidate)
+    if not ready or ready < min(candidate.replicas, book.full) or book.usable(candidate) >= ready:
+        return None
+    told = f"{found.warm} of {ready} ready pods of version {candidate.version} have answered the golden requests"
+    left = book.plan.load_deadline - rollout.loading.seconds
+    bound, wake = "", ((book.now + left,) if rollout.loaded_at is None else ())
+    if rollout.loaded_at is None:
+        bound = f" All must have by {at(book.now + left)}."
+    phase = Phase.PROGRESSING if candidate.weight or book.previewed else Phase.WARMING_UP
+    if found.trouble:
+        return Wait(phase, Reason.WARM_UP_UNANSWERED, f"{told}: {found.trouble}.{bound}", wake)
+    return Wait(phase, Reason.WARMING_UP, f"{told}.{bound}", wake)
+
+
 def pods_are_missing(book: Book) -> Wait:
     """The candidate has had ready pods, but has too few for what it carries or is about to carry."""
     candidate = book.candidate
     assert candidate is not None
+    if (warming := pods_are_cold(book)) is not None:
+        return warming
     facts = book.facts(candidate.revision)
     wake: list[float] = []
     if facts.ready_since is not None:
@@ -166,12 +189,12 @@ def _steady(book: Book) -> Wait:
 def _taken_back(book: Book, rejection: Rejection, serving: str) -> Wait:
     name = book.situation.name
     applied = book.applied
-    failed = rejection.reason == Reason.MODEL_LOAD_FAILED
-    phase = Phase.FAILED if failed else Phase.ROLLED_BACK if applied else Phase.ROLLING_BACK
-    verb = "failed" if failed else "was taken back"
     reached = next(
         (one.weight for one in reversed(book.status.timeline) if one.revision == rejection.revision and one.weight), 0
     )
+    failed = rejection.reason == Reason.MODEL_LOAD_FAILED or (rejection.reason in NEVER_SERVED and not reached)
+    phase = Phase.FAILED if failed else Phase.ROLLED_BACK if applied else Phase.ROLLING_BACK
+    verb = "failed" if failed else "was taken back"
     where = f" at {percent(reached)}" if reached and not failed else ""
     message = (
         f"Version {rejection.version} {verb} at {exactly(rejection.at)}{where}: {rejection.message.rstrip('.')}. Now {serving}."
