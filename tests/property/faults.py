@@ -370,6 +370,10 @@ def _wrong_heir(situation: Situation) -> Situation:
     return replace(situation, revisions=turned, route=replace(situation.route, weights={}))
 
 
+def _all_are_warm(situation: Situation) -> Situation:
+    return replace(situation, warm_up=replace(situation.warm_up, warm=1000))
+
+
 FAULTS: dict[str, tuple[str, Fault]] = {
     "a basis point is lost": ("rule_01_weights_add_up_to_100", deciding(_less)),
     "unready pods are taken for ready": ("rule_01_weights_rise_only_onto_ready_pods", facts(_ready)),
@@ -422,6 +426,11 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "what cannot be measured is tried": (
         "rule_06_no_first_weight_without_preflight",
         seeing(lambda situation: replace(situation, preflight=PreflightFacts())),
+    ),
+    "all pods are warm": ("warm_up_comes_before_each_weight", seeing(_all_are_warm)),
+    "a wrong golden answer is not heard": (
+        "a_wrong_golden_answer_rejects",
+        seeing(lambda situation: replace(situation, warm_up=replace(situation.warm_up, failure=""))),
     ),
     "it promotes what is only recorded": ("rule_07_promotion_is_one_write_at_100_applied", seeing(_applied)),
     "the next version inherits the traffic": (
