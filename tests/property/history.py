@@ -121,6 +121,7 @@ def _wish(rng: random.Random) -> Wish:
         quick=rng.random() < 0.2,
         at_once=rng.random() < 0.5,
         golden=rng.choice((0, 0, 1)),
+        replace=rng.random() < 0.15,
     )
 
 
@@ -165,6 +166,7 @@ def _edit(world: World, one: int, two: int, three: int) -> None:
         {"at_once": not wish.at_once, "steps": AT_ONCE[two % len(AT_ONCE)]},
         {"steps": OF_THE_SAME_NAMES[OF_THE_SAME_NAMES[0] == wish.steps]},
         {"golden": two % 3},
+        {"replace": not wish.replace},
     )
     world.ask(wish=dataclasses.replace(wish, **changes[one % len(changes)]))
 

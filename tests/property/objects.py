@@ -21,6 +21,8 @@ NEVER = math.inf
 INTERVAL = 15.0
 EVALUATION_DELAY = 5.0
 LOAD_CRASH = 40.0
+ENDING = 3.0
+"""Seconds from the end of a pod's service until what it ran on is free."""
 
 
 @dataclass(slots=True)
@@ -79,6 +81,7 @@ class DeploymentView(NamedTuple):
     restarts: int = 0
     version: int = 0
     order: float = 0.0
+    ending: int = 0
 
 
 class Deployment:
@@ -89,6 +92,8 @@ class Deployment:
         self.exists = False
         self.replicas = 0
         self.pods: list[Pod] = []
+        self.ends: list[float] = []
+        """When pods on their way out are gone."""
         self.version = 0
         self.order = 0.0
 
@@ -99,6 +104,7 @@ class Deployment:
         if len(self.pods) > replicas:
             self.pods.sort(key=lambda pod: not pod.ready)
             ended = sum(pod.ready for pod in self.pods[replicas:])
+            self.ends += [now + ENDING] * (len(self.pods) - replicas)
             del self.pods[replicas:]
         while len(self.pods) < replicas:
             self.pods.append(Pod(now, self.fate))
@@ -111,12 +117,13 @@ class Deployment:
         return ended
 
     def advance(self, now: float) -> None:
+        self.ends = [moment for moment in self.ends if moment > now]
         for pod in self.pods:
             if pod.change_at <= now:
                 pod.advance(now, self.fate)
 
     def next_change(self) -> float:
-        return min((pod.change_at for pod in self.pods), default=NEVER)
+        return min((*(pod.change_at for pod in self.pods), *self.ends), default=NEVER)
 
     def identities(self) -> dict[str, Pod]:
         """The pods, each by a name that changes when it restarts."""
@@ -129,7 +136,7 @@ class Deployment:
     def view(self) -> DeploymentView:
         restarts = sum(pod.restarts for pod in self.pods)
         return DeploymentView(
-            self.exists, self.replicas, len(self.pods), self.ready, restarts, self.version, self.order
+            self.exists, self.replicas, len(self.pods), self.ready, restarts, self.version, self.order, len(self.ends)
         )
 
 

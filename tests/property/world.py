@@ -245,6 +245,7 @@ class World(Surroundings):
                 exists=view.exists,
                 replicas=view.replicas,
                 pods=view.pods,
+                ending=view.ending,
                 ready=view.ready,
                 ready_since=some,
                 full_since=full,

@@ -29,6 +29,8 @@ class Reason(Enum):
     WARMING_UP = "WarmingUp"
     WARM_UP_UNANSWERED = "WarmUpUnanswered"
     SCALING_UP = "ScalingUp"
+    REPLACING = "Replacing"
+    RETURNING = "Returning"
     ROUTE_PENDING = "RoutePending"
     ANALYSIS_PASSING = "AnalysisPassing"
     COLLECTING_DATA = "CollectingData"
@@ -73,6 +75,8 @@ class Reason(Enum):
     REFUSED_BY_SERVER = "RefusedByServer"
     # What happened (events, timeline)
     CANDIDATE_CREATED = "CandidateCreated"
+    STOPPED_FOR_REPLACEMENT = "StoppedForReplacement"
+    SERVING_AGAIN = "ServingAgain"
     PREVIEWING = "Previewing"
     WEIGHT_CHANGED = "WeightChanged"
     PROMOTED = "Promoted"
@@ -108,6 +112,14 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.SCALING_UP: Explanation(
         "The next weight needs more ready pods than there are.", "Wait, or see why pods do not become ready."
+    ),
+    Reason.REPLACING: Explanation(
+        "Strategy Replace: the old version is stopped, and nothing answers until the new one is ready.",
+        "Wait; `rollout.loadDeadline` bounds the load, then the old version is started again. So does `kubectl modelrollout abort NAME`.",
+    ),
+    Reason.RETURNING: Explanation(
+        "Strategy Replace: the candidate was taken back and is stopped, and nothing answers until the old version is ready.",
+        "Wait.",
     ),
     Reason.ROUTE_PENDING: Explanation("The router has not applied the recorded weight yet.", "Nothing to do."),
     Reason.ANALYSIS_PASSING: Explanation("The step is held and its metrics are sound.", "Nothing to do."),
@@ -223,6 +235,12 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The API server refused an object (quota, admission, validation).", "Read the message; it is the server's."
     ),
     Reason.CANDIDATE_CREATED: Explanation("A rollout began.", "Nothing to do."),
+    Reason.STOPPED_FOR_REPLACEMENT: Explanation(
+        "Strategy Replace: one version was stopped so that another can have its place.", "Nothing to do."
+    ),
+    Reason.SERVING_AGAIN: Explanation(
+        "Strategy Replace: a version answers after the gap; the message says how long that was.", "Nothing to do."
+    ),
     Reason.PREVIEWING: Explanation(
         "The candidate is in a step of weight 0: only testers meet it.", "Try it, then approve the step or abort."
     ),

@@ -224,6 +224,8 @@ class Strategy(Enum):
     """Shares of traffic that grow."""
     BLUE_GREEN = "BlueGreen"
     """A preview at weight 0, one switch, a bake."""
+    REPLACE = "Replace"
+    """The old version is stopped, then the new one is started: for models that cannot run twice."""
 
 
 class Advance(Enum):
@@ -258,7 +260,7 @@ class Step(Model):
     """One step: a share of traffic, held for a time, and how it ends."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=32)] | None = None
-    """Unique name. Default: weight-<n>; with strategy BlueGreen preview and bake."""
+    """Unique name. Default: weight-<n>; with strategy BlueGreen preview and bake, with Replace bake."""
     weight: Weight
     """Share of traffic for the candidate, in percent: an integer, or a string of at most two decimals. 0 is a preview: only testers reach it."""
     hold: Duration | None = None
@@ -310,19 +312,29 @@ _AT_ONCE = (
     "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.steps) || self.steps.all(s, type(s.weight) == int "
     f"? s.weight in [0, 100] : s.weight in {_NONE_OR_ALL})"
 )
+_IN_PLACE = (
+    "!has(self.strategy) || self.strategy != 'Replace' || !has(self.steps) || self.steps.all(s, type(s.weight) == int "
+    f"? s.weight == 100 : s.weight in {[form for form in _NONE_OR_ALL if form.startswith('100')]})"
+)
+_IN_PLACE_TEXT = "Replace has one version at a time: its steps have weight 100; for others use another strategy"
 _AT_ONCE_TEXT = "BlueGreen switches all traffic at once: its steps have weight 0 or 100; for others use strategy Canary"
 
 
-class Rollout(Model, json_schema_extra=validations(rule(_AT_ONCE, _AT_ONCE_TEXT, field_path=".steps"))):
+class Rollout(
+    Model,
+    json_schema_extra=validations(
+        rule(_AT_ONCE, _AT_ONCE_TEXT, field_path=".steps"), rule(_IN_PLACE, _IN_PLACE_TEXT, field_path=".steps")
+    ),
+):
     """How a new version gets its traffic."""
 
     strategy: Strategy | None = None
-    """The default steps: Canary (the default), or BlueGreen, whose steps have weight 0 or 100 and whose candidate runs in full size."""
+    """The default steps: Canary (the default); BlueGreen, whose steps have weight 0 or 100 and whose candidate runs in full size; or Replace, whose steps have weight 100 and whose candidate starts when the old version has stopped: nothing answers in between."""
     steps: (
         Annotated[list[Step], Field(max_length=STEPS_LIMIT, min_length=1, json_schema_extra=validations(*_STEP_RULES))]
         | None
     ) = None
-    """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %. With BlueGreen: a preview until it is approved, then 100 % 1h."""
+    """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %. With BlueGreen: a preview until it is approved, then 100 % 1h. With Replace: 100 % 1h."""
     warm_up: WarmUp | None = None
     """Golden requests with expected answers, sent to each pod of a candidate before it counts for a weight."""
     load_deadline: Duration | None = None
@@ -357,10 +369,16 @@ class Rollout(Model, json_schema_extra=validations(rule(_AT_ONCE, _AT_ONCE_TEXT,
         unique((step.name for step in self.steps or ()), "names of steps")
         if self.strategy is Strategy.BLUE_GREEN and any(0 < weight < FULL_WEIGHT for weight in weights):
             raise ValueError(_AT_ONCE_TEXT)
+        if self.strategy is Strategy.REPLACE and any(weight < FULL_WEIGHT for weight in weights):
+            raise ValueError(_IN_PLACE_TEXT)
         return self
 
 
 # CEL cannot look into the opaque pod template, so an image that stands only there is checked by the operator.
+_FIXED = (
+    "!has(self.autoscaling) || !has(self.rollout) || !has(self.rollout.strategy) || self.rollout.strategy != 'Replace'"
+)
+_FIXED_TEXT = "Replace runs a fixed number of pods: name replicas instead of autoscaling"
 _IMAGE = "(has(self.server) && has(self.server.image)) || has(self.template)"
 
 
@@ -368,6 +386,7 @@ class ModelDeploymentSpec(
     Model,
     json_schema_extra=validations(
         rule("!(has(self.replicas) && has(self.autoscaling))", "name either replicas or autoscaling, not both"),
+        rule(_FIXED, _FIXED_TEXT, field_path=".autoscaling"),
         rule(_IMAGE, "an image is needed, such as registry.example.com/fraud:2", field_path=".server.image"),
     ),
 ):
@@ -398,6 +417,8 @@ class ModelDeploymentSpec(
     def _replicas_or_autoscaling(self) -> Self:
         if self.replicas is not None and self.autoscaling is not None:
             raise ValueError("name either replicas or autoscaling, not both")
+        if self.autoscaling is not None and self.rollout is not None and self.rollout.strategy is Strategy.REPLACE:
+            raise ValueError(_FIXED_TEXT)
         return self
 
     @model_validator(mode="after")

@@ -118,8 +118,19 @@ class RevisionStatus(StatusModel):
     """Former: until then it is kept as a way back. Cleared by the write that orders its scale-down."""
     kept_until: Timestamp | None = None
     """Rejected: until then one pod is kept for its logs."""
+    load: Span | None = None
+    """How long it took to become ready, model download and load included, when it was a candidate."""
     unready: Span | None = None
     """Observed time without any ready pod; absent while it has one."""
+
+
+class Downtime(StatusModel):
+    """Strategy Replace: nothing answers, by order."""
+
+    since: Timestamp
+    """When the order was recorded."""
+    started_at: Timestamp | None = None
+    """When the version that is to serve was given its pods."""
 
 
 class TrafficStatus(StatusModel):
@@ -433,6 +444,8 @@ class ModelDeploymentStatus(StatusModel):
     """Where the candidate answers whatever its weight; absent without one."""
     traffic: TrafficStatus = TrafficStatus()
     """What the router was told and whether it has done it."""
+    down: Downtime | None = None
+    """Strategy Replace: since when nothing answers, because one version was stopped for another; absent while one serves."""
     rollout: RolloutStatus | None = None
     """The rollout under way."""
     step: StepStatus | None = None

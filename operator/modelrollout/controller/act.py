@@ -156,6 +156,8 @@ class Actor:
         """Pods go only after a fresh look at the route shows that it needs no more of them."""
         if work.plan.router != "Gateway" or work.children.route is None:
             return
+        if work.plan.in_place and work.status.down is not None and entry.role is Role.STABLE:
+            return  # by order: there is nowhere else for its traffic to go
         if await self._refresh(Ref(HTTP_ROUTE, work.owner.namespace, work.owner.name)):
             raise Moved(f"route {work.owner.name} changed before a scale-down")
         route = work.children.route.view.route

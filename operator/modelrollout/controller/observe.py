@@ -155,6 +155,7 @@ def _facts(revision: str, look: _Look) -> RevisionFacts:
         exists=True,
         replicas=view.replicas,
         pods=view.pods,
+        ending=sum(pod.deleted for pod in pods),
         ready=view.ready,
         ready_since=look.memory.note_ready(revision, view.ready, look.now),
         restarts=restarts(pods),

@@ -25,7 +25,7 @@ from modelrollout.api.status import (
     WarmUpStatus,
 )
 
-from .book import Book, change_each
+from .book import Book, change, change_each
 from .plan import PlanStep
 from .situation import Situation
 
@@ -108,11 +108,19 @@ def _rollout(book: Book, passed: float) -> ModelDeploymentStatus:
         status = status.model_copy(update={"rollout": rollout})
     if rollout.loaded_at is None:
         loaded = Timestamp(book.now) if candidate.replicas and book.confirmed(candidate, _first_need(book)) else None
-        news: dict[str, object] = {"loading": Span.of(rollout.loading.seconds + passed), "loaded_at": loaded}
+        loading = Span.of(rollout.loading.seconds + (passed if _loads(book, candidate) else 0.0))
+        news: dict[str, object] = {"loading": loading, "loaded_at": loaded}
         # Until here a restart is part of loading, which has its deadline; from here on it is a fault.
         rollout = rollout.model_copy(update=news | ({"restarts_base": restarts} if loaded else {}))
         status = status.model_copy(update={"rollout": rollout})
+        if loaded and candidate.load is None:
+            status = change(status, candidate.revision, load=loading)
     return _step(Book(book.situation, status), passed)
+
+
+def _loads(book: Book, candidate: RevisionStatus) -> bool:
+    """Whether it is loading: not while the version whose place it takes is still going."""
+    return bool(candidate.replicas) or not book.plan.in_place
 
 
 def _first_need(book: Book) -> int:

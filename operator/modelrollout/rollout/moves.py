@@ -37,6 +37,7 @@ from .book import (
     without_rollout,
 )
 from .capacity import candidate_pods, stable_pods
+from .in_place import pods_in_place, stopped, with_order
 from .outlook import outlook
 from .plan import PlanStep
 from .situation import EventNote, Target
@@ -77,6 +78,8 @@ def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
     full = full or plan.replicas
     first = FULL_WEIGHT if mode is Mode.DIRECT else plan.steps[0].weight
     pods = full if mode is Mode.DIRECT else candidate_pods(plan, full, first)
+    if plan.in_place and stable is not None:
+        pods = 0
     if (before := book.entry(target.revision)) is not None and not book.drained:
         pods = max(pods, before.replicas)  # it may still be getting the requests of the weight that it had
     entry = RevisionStatus(
@@ -210,6 +213,8 @@ def _all_to_stable(book: Book, status: ModelDeploymentStatus, reason: Reason) ->
     status = with_weight(status, candidate.revision, 0, book.now, reason)
     if stable is None:
         return status
+    if stopped(book):
+        status = with_order(book, status)
     return change(status, stable.revision, replicas=max(stable.replicas, stable_pods(book.plan, book.full, 0)))
 
 
@@ -249,6 +254,7 @@ def must_keep_weight(book: Book) -> bool:
     return (
         book.candidate is not None
         and book.candidate.weight > 0
+        and not stopped(book)  # it gets none before the candidate has gone
         and not book.ready(book.stable)
         and book.ready(book.candidate) > 0
     )
@@ -262,6 +268,7 @@ def leave(book: Book, ending: Ending, events: tuple[EventNote, ...] = ()) -> Mov
         status = _all_to_stable(book, status, reason)
     rejected = book.rejection(candidate.revision) is not None
     kept = Timestamp(book.now + book.plan.keep_failed) if rejected and book.plan.keep_failed else None
+    kept = None if book.plan.in_place else kept
     status = with_history(status, candidate, book.now, ending)
     status = change(
         status, candidate.revision, role=Role.FORMER, warm_until=None, kept_until=kept, effective_weight=None
@@ -275,8 +282,10 @@ def promote(book: Book) -> Move:
     candidate, stable, now = book.candidate, book.stable, book.now
     assert candidate is not None
     rejected = stable is not None and book.rejection(stable.revision) is not None
-    warm = Timestamp(now + book.plan.scale_down_delay) if book.plan.scale_down_delay and not rejected else None
+    stays = book.plan.scale_down_delay and not rejected and not book.plan.in_place
+    warm = Timestamp(now + book.plan.scale_down_delay) if stays else None
     kept = Timestamp(now + book.plan.keep_failed) if rejected and book.plan.keep_failed else None
+    kept = None if book.plan.in_place else kept
     cause = book.status.rollout.cause if book.status.rollout else ""
     text = f"Version {candidate.version} is stable" + (f" ({cause})" if cause else "")
     status = with_history(book.status, candidate, now, Ending(Outcome.PROMOTED, cause, text))
@@ -307,13 +316,30 @@ def scale(book: Book, pods: dict[str, int]) -> Move | None:
             entry.model_copy(update={"replicas": pods[entry.revision]}) if entry.revision in changed else entry
         ),
     )
+    down = status.down
+    if down is not None and book.plan.in_place and any(pods.get(name) for name in changed):
+        # The version that is to serve has its pods: from here on it loads.
+        status = status.model_copy(update={"down": down.model_copy(update={"started_at": Timestamp(book.now)})})
     phase = Phase.PROGRESSING if book.candidate else Phase.HEALTHY
     return Move(status, phase, Reason.SCALING_UP, "Pod counts follow the plan.")
+
+
+def stop(book: Book) -> Move:
+    """Order stable down, so that the candidate can have its place."""
+    stable, candidate = book.stable, book.candidate
+    assert stable is not None
+    assert candidate is not None
+    status = with_order(book, change(book.status, stable.revision, replicas=0))
+    text = f"Version {stable.version} is stopped, so that version {candidate.version} can start; nothing answers until it is ready"
+    note = EventNote(Reason.STOPPED_FOR_REPLACEMENT, text, warning=True)
+    return Move(status, Phase.DEPLOYING, Reason.REPLACING, f"{text}.", (note,))
 
 
 def recorded_pods(book: Book) -> dict[str, int]:
     """The pod counts that stable and candidate should have now, by the capacity rule."""
     plan, stable, candidate = book.plan, book.stable, book.candidate
+    if plan.in_place:
+        return pods_in_place(book)
     pods: dict[str, int] = {}
     if candidate is None:
         if stable is not None:

@@ -39,9 +39,11 @@ DEFAULT_STEPS: dict[Strategy, tuple[Step, ...]] = {
         Step(weight=Weight(0), advance=Advance.APPROVAL),
         Step(weight=Weight(FULL_WEIGHT), hold=Duration("1h")),
     ),
+    Strategy.REPLACE: (Step(weight=Weight(FULL_WEIGHT), hold=Duration("1h")),),
 }
 STEP_NAMES: dict[Strategy, dict[StepKind, str]] = {
-    Strategy.BLUE_GREEN: {StepKind.PREVIEW: "preview", StepKind.BAKE: "bake"}
+    Strategy.BLUE_GREEN: {StepKind.PREVIEW: "preview", StepKind.BAKE: "bake"},
+    Strategy.REPLACE: {StepKind.BAKE: "bake"},
 }
 """What steps without a name are called, where it is not by their weight."""
 
@@ -85,6 +87,8 @@ class Plan:
     scale_down_delay: float = 900.0
     keep_failed: float = 600.0
     full_candidate: bool = False
+    in_place: bool = False
+    """One version at a time: stable is stopped before the candidate is started."""
     finish_when_superseded: bool = False
     ready_when_serving: bool = False
     paused: bool = False
@@ -156,6 +160,7 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         scale_down_delay=_seconds(rollout.scale_down_delay, 900),
         keep_failed=_seconds(rollout.keep_failed, 600),
         full_candidate=_full_candidate(rollout),
+        in_place=rollout.strategy is Strategy.REPLACE,
         finish_when_superseded=rollout.when_superseded is WhenSuperseded.FINISH,
         ready_when_serving=rollout.ready_when is ReadyWhen.SERVING,
         paused=bool(rollout.paused),

@@ -20,6 +20,7 @@ from .book import Book, Ending, change_each
 from .capacity import candidate_pods
 from .commands import take, untaken
 from .hold import step_is_over
+from .in_place import left_behind, stopped
 from .moves import (
     Move,
     Wait,
@@ -31,6 +32,7 @@ from .moves import (
     reject,
     scale,
     start,
+    stop,
     take_all,
     weigh,
 )
@@ -41,6 +43,7 @@ from .waits import (
     held_back,
     metrics_are_awaited,
     paused,
+    place_is_awaited,
     pods_are_missing,
     rest,
     route_is_pending,
@@ -209,6 +212,8 @@ def candidate_without_ready_pod_gives_back(book: Book) -> Move | None:
     candidate = book.candidate
     if candidate is None or not candidate.weight or book.ready(candidate) or not book.full:
         return None  # of what is scaled to 0 nothing is ready, while stable's last pods are still going
+    if stopped(book):
+        return None
     if not book.ready(book.stable) and not _raised_in_vain(book, candidate):
         return None
     return give_back(book, Reason.CANDIDATE_UNREADY, "The candidate has no ready pod.")
@@ -268,7 +273,7 @@ def superseded_candidate_is_withdrawn(book: Book) -> Move | Wait | None:
     candidate, target, stable = book.candidate, book.target, book.stable
     if candidate is None or target is None or target.revision == candidate.revision or _may_finish(book):
         return None
-    if candidate.weight and stable is not None:
+    if candidate.weight and stable is not None and not stopped(book):
         pods = max(1, min(stable.replicas, book.full)) if book.full else 0
         if not book.confirmed(stable, pods):
             # It may have been scaled to 0 in mid-rollout, and is short of pods because it was never given them again.
@@ -339,6 +344,7 @@ def former_versions_leave(book: Book) -> Move | None:
         if entry.role is not Role.FORMER or (entry.warm_until and entry.warm_until > book.now):
             return entry
         kept = entry.kept_until if entry.kept_until and entry.kept_until > book.now else None
+        kept = None if book.plan.in_place else kept  # its place is wanted
         # Open connections do not move with endpoints: behind a plain Service only the end of the pods ends them.
         pods = min(1, entry.replicas) if kept and book.plan.router != "Service" else 0
         return entry.model_copy(update={"replicas": pods, "warm_until": None, "kept_until": kept})
@@ -426,6 +432,10 @@ def candidate_takes_its_step(book: Book) -> Move | Wait | None:
         or (book.step is not None and candidate.weight >= goal.weight)
     ):
         return None
+    if stopped(book) and book.full:
+        # Nothing answers: only what it takes to answer is waited for.
+        loading = None if book.confirmed(candidate, book.full) else candidate_is_loading(book)
+        return loading or weigh(book, goal)
     obstacle = _obstacle(book, candidate, candidate.replicas)
     if obstacle is None and book.step is None:
         # Back to the weight of a step that had begun is no advance; the first weight is.
@@ -500,6 +510,53 @@ def last_step_promotes(book: Book) -> Move | None:
     return promote(book)
 
 
+def one_version_at_a_time(book: Book) -> Move | Wait | None:
+    """Replace: stable is stopped when nothing else is in the way, and the candidate starts in its place once that is free."""
+    candidate, stable = book.candidate, book.stable
+    if not book.plan.in_place or candidate is None or stable is None or not book.full:
+        return None
+    if candidate.weight == FULL_WEIGHT or book.confirmed(candidate, book.full):
+        return None  # what is ready in full beside stable needs no place
+    if stable.replicas:
+        return _before_the_stop(book, candidate, stable) or stop(book)
+    if not candidate.replicas:
+        return place_is_awaited(book)
+    return None
+
+
+def _before_the_stop(book: Book, candidate: RevisionStatus, stable: RevisionStatus) -> Move | Wait | None:
+    """What has to be so while something still serves: from the order on, waiting means that nothing does."""
+    rollout = book.status.rollout
+    if rollout is not None and (blocked := rollout.blocked) is not None:
+        return held_back(book, Problem(blocked.reason, blocked.message))
+    for problem in (*book.situation.problems, book.situation.metrics_problem if book.plan.judged else None):
+        if problem is not None:
+            return held_back(book, problem)
+    if candidate.weight:  # of another strategy, which was edited into this one
+        if not book.ready(stable):
+            return stable_is_unavailable(book, "to take traffic back")
+        return give_back(
+            book, Reason.HOLDING, "The strategy was edited: the version before serves until it is replaced."
+        )
+    if left_behind(book):
+        return place_is_awaited(book)
+    return paused(book)
+
+
+def something_answers_again(book: Book) -> Move | None:
+    """The end of a gap that was ordered: what has all traffic has a ready pod, or nothing is to run."""
+    down = book.status.down
+    serving = next((entry for entry in book.status.revisions if entry.weight == FULL_WEIGHT), None)
+    if down is None or (book.full and not (book.ready(serving) and book.applied)):
+        return None
+    status = book.status.model_copy(update={"down": None})
+    phase = book.status.phase or Phase.PROGRESSING
+    if serving is None or not book.full:
+        return Move(status, phase, Reason.SCALED_TO_ZERO, "Scaled to 0.")
+    text = f"Version {serving.version} answers; nothing did for {span(book.now - down.since)}"
+    return Move(status, phase, Reason.SERVING_AGAIN, f"{text}.", (EventNote(Reason.SERVING_AGAIN, text),))
+
+
 def nothing_to_do(book: Book) -> Wait:
     """No rollout is under way."""
     return rest(book)
@@ -523,6 +580,8 @@ RULES: tuple[Rule, ...] = (
     pods_follow_the_plan,
     former_versions_leave,
     new_candidate_starts,
+    something_answers_again,
+    one_version_at_a_time,
     direct_candidate_takes_all,
     candidate_takes_its_step,
     step_is_held,

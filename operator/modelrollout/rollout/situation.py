@@ -37,7 +37,8 @@ class Problem:
 class RevisionFacts:
     """What the cluster shows of one revision's Deployment and pods.
 
-    `exists`: its Deployment is there and ours. `replicas` is its spec, `pods` what its status counts, `ready` the ready ones.
+    `exists`: its Deployment is there and ours. `replicas` is its spec, `pods` what its status counts, `ready` the ready ones;
+    `ending`: pods that are on their way out and still hold what they run on.
     `ready_since`: since when this process has seen at least one ready pod without a break (None: none now);
     `full_since`: since when at least `replicas` were ready. Wall-clock seconds. `restarts`: container restarts over its live
     pods. `trouble`: why pods are not ready, in words (image pull, crash message, unschedulable).
@@ -47,6 +48,7 @@ class RevisionFacts:
     exists: bool = False
     replicas: int = 0
     pods: int = 0
+    ending: int = 0
     ready: int = 0
     ready_since: float | None = None
     full_since: float | None = None

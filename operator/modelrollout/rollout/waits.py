@@ -6,10 +6,11 @@ from typing import overload
 
 from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT
-from modelrollout.api.status import Phase, Rejection
+from modelrollout.api.status import Phase, Rejection, Role
 
 from .book import Book
 from .capacity import need
+from .in_place import in_the_place, stopped
 from .moves import NEVER_SERVED, Wait
 from .situation import Problem
 from .words import at, exactly, percent
@@ -92,6 +93,17 @@ def pods_are_missing(book: Book) -> Wait:
     return Wait(Phase.PROGRESSING, reason, message, tuple(wake))
 
 
+def place_is_awaited(book: Book) -> Wait:
+    """Pods that are in the candidate's place are on their way out."""
+    candidate = book.candidate
+    assert candidate is not None
+    going = in_the_place(book, candidate)
+    names = ", ".join(entry.version for entry in going if entry.role is Role.FORMER or stopped(book))
+    message = f"Version {candidate.version} starts as soon as the last pod of version {names} is gone."
+    wake = () if book.drained_at is None or book.drained else (book.drained_at,)
+    return Wait(Phase.DEPLOYING, Reason.REPLACING, message, wake)
+
+
 def metrics_are_awaited(book: Book) -> Wait | None:
     """Before the first weight: whether the candidate can be judged at all is not known, or it cannot."""
     preflight, rollout = book.situation.preflight, book.status.rollout
@@ -156,6 +168,8 @@ def _unfulfilled(book: Book) -> Wait | None:
     """Why the spec cannot be carried out, if it cannot."""
     stable, situation = book.stable, book.situation
     serving = f"version {stable.version} serves all traffic" if stable else "no version serves"
+    if stable and book.status.down is not None:
+        serving = f"version {stable.version} starts again"
     if isinstance(situation.target, Problem):
         phase, text = Phase.HEALTHY if stable else Phase.FAILED, f"{situation.target.message} Until then {serving}."
         return Wait(phase, Reason(situation.target.reason), text, stalled=True)
@@ -177,6 +191,8 @@ def _steady(book: Book) -> Wait:
     )
     if not book.drained and book.drained_at is not None:
         wake = (*wake, book.drained_at)
+    if book.status.down is not None:
+        return Wait(Phase.ROLLING_BACK, Reason.RETURNING, f"Version {stable.version} starts again.", wake)
     if not book.applied:
         return route_is_pending(book)
     if not book.plan.replicas and not book.plan.autoscaled:
@@ -194,6 +210,7 @@ def _taken_back(book: Book, rejection: Rejection, serving: str) -> Wait:
     )
     failed = rejection.reason == Reason.MODEL_LOAD_FAILED or (rejection.reason in NEVER_SERVED and not reached)
     phase = Phase.FAILED if failed else Phase.ROLLED_BACK if applied else Phase.ROLLING_BACK
+    phase = phase if book.status.down is None else Phase.ROLLING_BACK
     verb = "failed" if failed else "was taken back"
     where = f" at {percent(reached)}" if reached and not failed else ""
     message = (
