@@ -230,6 +230,8 @@ def rule_04_pause_stops_advances(look: Look) -> str | None:
     if ended_step(look):
         return f"{look.before.step} ends while paused"
     first = look.before.step is not None and look.before.step.index == 0
+    if look.plan is not None and look.plan.in_place and look.before.down is not None:
+        return None  # Replace: a pause comes before the stop, or after something answers again
     if first and look.changed.get(candidate.revision, 0) > 0:
         return f"{candidate.revision} gets its first weight while paused"
     return None
@@ -328,6 +330,8 @@ def rule_06_no_first_weight_without_preflight(look: Look) -> str | None:
         return None
     if look.plan is None or not look.plan.judged or step is None or step.index or look.accepted(Action.PROMOTE):
         return None
+    if look.plan.in_place and look.before.down is not None:
+        return None  # Replace: nothing answers, and to wait would make that longer; the bake waits for answers
     begun = look.after.step is not None and look.after.step.index > 0
     return f"{candidate.revision} begins its steps and cannot be measured" if begun else None
 

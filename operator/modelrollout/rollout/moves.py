@@ -163,6 +163,8 @@ def _with_effects(book: Book, status: ModelDeploymentStatus) -> ModelDeploymentS
 
 def _pods_at(book: Book, weight: int) -> int:
     assert book.candidate is not None
+    if book.plan.in_place:
+        return book.candidate.replicas  # it has what it gets, once its place is free
     pods = candidate_pods(book.plan, book.full, weight)
     # A share that is made of pods moves with them; a routed one must never have fewer than were confirmed ready.
     return pods if book.plan.router == "Service" else max(pods, book.candidate.replicas)

@@ -547,8 +547,9 @@ def something_answers_again(book: Book) -> Move | None:
     """The end of a gap that was ordered: what has all traffic has a ready pod, or nothing is to run."""
     down = book.status.down
     serving = next((entry for entry in book.status.revisions if entry.weight == FULL_WEIGHT), None)
-    if down is None or (book.full and not (book.ready(serving) and book.applied)):
-        return None
+    answers = serving is not None and serving.replicas and book.ready(serving) and book.applied
+    if down is None or (book.full and not answers):
+        return None  # pods that were just ordered away may still be ready
     status = book.status.model_copy(update={"down": None})
     phase = book.status.phase or Phase.PROGRESSING
     if serving is None or not book.full:
