@@ -283,6 +283,9 @@ def rollouts() -> st.SearchStrategy[Spec]:
     how = st.one_of(
         some(strategy=st.just("Canary"), steps=steps()),
         st.builds(lambda more: {"strategy": "BlueGreen", **more}, some(steps=steps_at_once())),
+        st.builds(
+            lambda more: {"strategy": "Replace", **more}, some(steps=st.just([{"weight": "100%"}, {"weight": 100}]))
+        ),
     )
     rest = some(
         warmUp=warm_ups(),
@@ -392,7 +395,15 @@ def specs() -> st.SearchStrategy[Spec]:
         rollout=rollouts(),
         analysis=analyses(),
     )
-    return st.builds(lambda *parts: {key: value for part in parts for key, value in part.items()}, source, scale, rest)
+    return st.builds(
+        lambda *parts: _fixed({key: value for part in parts for key, value in part.items()}), source, scale, rest
+    )
+
+
+def _fixed(spec: Spec) -> Spec:
+    """One version at a time has no autoscaler."""
+    in_place = spec.get("rollout", {}).get("strategy") == "Replace"
+    return _without_scale(spec) if in_place and "autoscaling" in spec else spec
 
 
 Fault = Callable[[Spec], Spec]
@@ -430,6 +441,14 @@ def _golden(request: Spec, **fields: Any) -> Fault:
 
 
 FAULTS: dict[str, Fault] = {
+    "a share beside a version that is stopped": _put(
+        "rollout", value={"strategy": "Replace", "steps": [{"weight": 50}, {"weight": 100}]}
+    ),
+    "an autoscaler of one place": lambda spec: {
+        **_without_scale(spec),
+        "autoscaling": _CPU,
+        "rollout": {"strategy": "Replace"},
+    },
     "a warm-up without requests": _put("rollout", "warmUp", value={"requests": []}),
     "two golden requests of one name": _put(
         "rollout", "warmUp", value={"requests": [{"name": "g", "path": "/"}, {"name": "g", "path": "/a"}]}
