@@ -122,6 +122,7 @@ def _wish(rng: random.Random) -> Wish:
         at_once=rng.random() < 0.5,
         golden=rng.choice((0, 0, 1)),
         replace=rng.random() < 0.15,
+        surge=rng.choice((0, 0, 0, 1, 2)),
     )
 
 
@@ -167,6 +168,7 @@ def _edit(world: World, one: int, two: int, three: int) -> None:
         {"steps": OF_THE_SAME_NAMES[OF_THE_SAME_NAMES[0] == wish.steps]},
         {"golden": two % 3},
         {"replace": not wish.replace},
+        {"surge": two % 3},
     )
     world.ask(wish=dataclasses.replace(wish, **changes[one % len(changes)]))
 

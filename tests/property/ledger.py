@@ -278,7 +278,8 @@ class Ledger:
         ordered = plan.in_place and status.down is not None
         if ordered and any(entry.revision == revision and entry.role is Role.STABLE for entry in status.revisions):
             return  # Replace: down by order
-        if serving.get(revision, 0) and after < need(full, serving[revision]):
+        carried = serving.get(revision, 0) - (plan.surge is not None)  # of 3 pods, 2 carry 66.67 %
+        if carried > 0 and after < need(full, carried):
             raise Violation(
                 "rule_02_pods_with_traffic_stay", f"{revision} to {after} pods while it serves {serving[revision]}"
             )

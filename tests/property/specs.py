@@ -139,6 +139,17 @@ class Wish:
     golden: int = 0
     """Which golden requests, 0: none."""
 
+    surge: int = 0
+    """Pods above R for both versions together, where strategy and router allow it; 0: not bounded."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the pods of both versions are bounded together."""
+        other = (
+            self.autoscaled or self.service or self.full or self.in_place or (self.at_once and self.steps in AT_ONCE)
+        )
+        return bool(self.surge) and not other
+
     @property
     def in_place(self) -> bool:
         """Whether one version runs at a time."""
@@ -176,6 +187,8 @@ def _spec(wish: Wish) -> dict[str, Any]:
         del spec["rollout"]["candidateReplicas"]
     if wish.golden:
         spec["rollout"]["warmUp"] = {"requests": [{"name": f"golden-{wish.golden}", "path": "/predict"}]}
+    if wish.bounded:
+        spec["rollout"]["capacity"] = {"maxSurge": wish.surge}
     if wish.in_place:
         spec["rollout"] |= {"strategy": "Replace", "steps": STEPS[IN_PLACE]}
     if wish.autoscaled:

@@ -29,6 +29,7 @@ class Reason(Enum):
     WARMING_UP = "WarmingUp"
     WARM_UP_UNANSWERED = "WarmUpUnanswered"
     SCALING_UP = "ScalingUp"
+    NO_CAPACITY = "NoCapacity"
     REPLACING = "Replacing"
     RETURNING = "Returning"
     ROUTE_PENDING = "RoutePending"
@@ -112,6 +113,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.SCALING_UP: Explanation(
         "The next weight needs more ready pods than there are.", "Wait, or see why pods do not become ready."
+    ),
+    Reason.NO_CAPACITY: Explanation(
+        "No node has room for the candidate's next pod; `rollout.capacity.schedulingDeadline` bounds it.",
+        "Add nodes or free some. A candidate without traffic is taken back at the deadline; one with traffic goes on by itself once there is room.",
     ),
     Reason.REPLACING: Explanation(
         "Strategy Replace: the old version is stopped, and nothing answers until the new one is ready.",

@@ -312,6 +312,24 @@ _AT_ONCE = (
     "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.steps) || self.steps.all(s, type(s.weight) == int "
     f"? s.weight in [0, 100] : s.weight in {_NONE_OR_ALL})"
 )
+
+
+class Capacity(Model):
+    """How many pods both versions have together, where each is dear."""
+
+    max_surge: Annotated[Whole, Field(ge=1, le=10_000)]
+    """At most so many pods above `replicas`, for both versions together. For none at all there is strategy Replace."""
+    scheduling_deadline: Duration | None = None
+    """How long the candidate's pods may wait for a node; that time does not count for loadDeadline. A candidate without traffic is taken back then; one with traffic holds its weight and a person is needed. Default 30m."""
+
+
+_ONE_BY_ONE = (
+    "!has(self.capacity) || ((!has(self.strategy) || self.strategy == 'Canary')"
+    " && (!has(self.candidateReplicas) || self.candidateReplicas == 'Proportional'))"
+)
+_ONE_BY_ONE_TEXT = (
+    "capacity needs a candidate that grows with its weight: strategy Canary and candidateReplicas Proportional"
+)
 _IN_PLACE = (
     "!has(self.strategy) || self.strategy != 'Replace' || !has(self.steps) || self.steps.all(s, type(s.weight) == int "
     f"? s.weight == 100 : s.weight in {[form for form in _NONE_OR_ALL if form.startswith('100')]})"
@@ -323,7 +341,9 @@ _AT_ONCE_TEXT = "BlueGreen switches all traffic at once: its steps have weight 0
 class Rollout(
     Model,
     json_schema_extra=validations(
-        rule(_AT_ONCE, _AT_ONCE_TEXT, field_path=".steps"), rule(_IN_PLACE, _IN_PLACE_TEXT, field_path=".steps")
+        rule(_AT_ONCE, _AT_ONCE_TEXT, field_path=".steps"),
+        rule(_IN_PLACE, _IN_PLACE_TEXT, field_path=".steps"),
+        rule(_ONE_BY_ONE, _ONE_BY_ONE_TEXT, field_path=".capacity"),
     ),
 ):
     """How a new version gets its traffic."""
@@ -347,6 +367,8 @@ class Rollout(
     """How long one pod of a rejected candidate stays for its logs. Default 10m."""
     candidate_replicas: CandidateReplicas | None = None
     """Proportional to the weight (the default), or Full (the default with BlueGreen)."""
+    capacity: Capacity | None = None
+    """Bounds the pods of both versions together: the weight follows ready pods, and stable shrinks behind it."""
     when_superseded: WhenSuperseded | None = None
     """What a new spec does to a rollout under way: Replace it (the default), or let it Finish."""
     pace: Pace | None = None
@@ -371,6 +393,9 @@ class Rollout(
             raise ValueError(_AT_ONCE_TEXT)
         if self.strategy is Strategy.REPLACE and any(weight < FULL_WEIGHT for weight in weights):
             raise ValueError(_IN_PLACE_TEXT)
+        grows = self.strategy in (None, Strategy.CANARY) and self.candidate_replicas is not CandidateReplicas.FULL
+        if self.capacity is not None and not grows:
+            raise ValueError(_ONE_BY_ONE_TEXT)
         return self
 
 
@@ -379,6 +404,11 @@ _FIXED = (
     "!has(self.autoscaling) || !has(self.rollout) || !has(self.rollout.strategy) || self.rollout.strategy != 'Replace'"
 )
 _FIXED_TEXT = "Replace runs a fixed number of pods: name replicas instead of autoscaling"
+_BOUNDED = (
+    "!has(self.rollout) || !has(self.rollout.capacity)"
+    " || (!has(self.autoscaling) && has(self.traffic) && has(self.traffic.gateway))"
+)
+_BOUNDED_TEXT = "capacity needs a fixed number of pods (replicas) and a router that divides traffic whatever their number (traffic.gateway)"
 _IMAGE = "(has(self.server) && has(self.server.image)) || has(self.template)"
 
 
@@ -387,6 +417,7 @@ class ModelDeploymentSpec(
     json_schema_extra=validations(
         rule("!(has(self.replicas) && has(self.autoscaling))", "name either replicas or autoscaling, not both"),
         rule(_FIXED, _FIXED_TEXT, field_path=".autoscaling"),
+        rule(_BOUNDED, _BOUNDED_TEXT, field_path=".rollout.capacity"),
         rule(_IMAGE, "an image is needed, such as registry.example.com/fraud:2", field_path=".server.image"),
     ),
 ):
@@ -419,6 +450,9 @@ class ModelDeploymentSpec(
             raise ValueError("name either replicas or autoscaling, not both")
         if self.autoscaling is not None and self.rollout is not None and self.rollout.strategy is Strategy.REPLACE:
             raise ValueError(_FIXED_TEXT)
+        bounded = self.rollout is not None and self.rollout.capacity is not None
+        if bounded and (self.autoscaling is not None or self.traffic is None or self.traffic.gateway is None):
+            raise ValueError(_BOUNDED_TEXT)
         return self
 
     @model_validator(mode="after")

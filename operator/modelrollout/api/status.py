@@ -198,6 +198,8 @@ class RolloutStatus(StatusModel):
     """When the candidate was first ready."""
     loading: Span = Span("0s")
     """Observed time from the start until the candidate was first ready, for the load deadline."""
+    unscheduled: Span | None = None
+    """Observed time in which its pods found no node, for the scheduling deadline; absent while all have one."""
     restarts_base: int = 0
     """Container restarts of the candidate's pods before the step began."""
     planned_windows: int = 0

@@ -28,7 +28,7 @@ from modelrollout.kube.kinds import (
     Ref,
 )
 from modelrollout.kube.projection import desired_digest
-from modelrollout.rollout.capacity import need
+from modelrollout.rollout.capacity import need, remaining
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.rollout.situation import Problem
@@ -163,7 +163,8 @@ class Actor:
         route = work.children.route.view.route
         carried = (route.weights or {}).get(entry.revision, 0) if route else 0
         full = work.status.rollout.replicas if work.status.rollout and work.plan.autoscaled else work.plan.replicas
-        if replicas < need(full, carried):
+        floor = need(full, carried) if work.plan.surge is None else remaining(full, carried)
+        if replicas < floor:
             raise Moved(f"the route still sends {carried} basis points to {entry.revision}")
 
     async def _autoscaler(self, work: Pass, entry: RevisionStatus, record: RevisionRecord) -> None:

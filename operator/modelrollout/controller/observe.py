@@ -160,6 +160,7 @@ def _facts(revision: str, look: _Look) -> RevisionFacts:
         ready_since=look.memory.note_ready(revision, view.ready, look.now),
         restarts=restarts(pods),
         trouble=trouble(pods, view.trouble),
+        unschedulable=any(pod.unschedulable and not pod.deleted for pod in pods),
         record=record,
         order=view.created,
         version=view.version,

@@ -180,7 +180,8 @@ class Controller:
             return
         children, accepted = self._children(key, memory), entry.view.accepted
         plan = accepted.plan if isinstance(accepted, Accepted) else None
-        exact = plan is None or plan.golden is not None or plan.in_place
+        bounded = plan is not None and (plan.in_place or plan.surge is not None)
+        exact = plan is None or plan.golden is not None or bounded
         for revision, found in children.deployments.items():
             seen, now = memory.pods.get(revision), self.clock.monotonic()
             lacking = found.view.ready < found.view.replicas
@@ -188,7 +189,7 @@ class Controller:
                 # A Deployment says nothing when its pods begin to crash or cannot pull their image; the load deadline bounds this.
                 self.queue.wake_after(key, PODS_AGAIN)
             # A Deployment does not count its pods that are on their way out, and says nothing when the last one is gone.
-            ending = plan is not None and plan.in_place and seen is not None and _end(seen.pods)
+            ending = bounded and seen is not None and _end(seen.pods)
             due = PODS_AGAIN if not ending else ENDING_AGAIN
             if seen is not None and seen.of == found.view and not ((lacking or ending) and now - seen.read_at >= due):
                 continue
@@ -196,7 +197,7 @@ class Controller:
             # Pods that are counted as warm must be those that the Deployment counts as ready, and pods that are gone really gone.
             pods = await read_pods(self.api, key[0], labels, fresh=exact)
             memory.pods[revision] = PodsSeen(pods, found.view, now)
-        if plan is not None and plan.in_place and any(_end(seen.pods) for seen in memory.pods.values()):
+        if bounded and any(_end(seen.pods) for seen in memory.pods.values()):
             self.queue.wake_after(key, ENDING_AGAIN)
 
     async def _moved_on(self, key: Key, situation: Situation, decision: Decision) -> bool:

@@ -176,9 +176,16 @@ class Book:
         if self.candidate is None:
             return 0
         if self.direct:
-            return self.full
+            return self._within_capacity(self.full)
         weight = self.step.weight if self.step else self.next_step.weight if self.next_step else FULL_WEIGHT
-        return candidate_pods(self.plan, self.full, max(weight, self.candidate.weight))
+        wanted = candidate_pods(self.plan, self.full, max(weight, self.candidate.weight))
+        return self._within_capacity(wanted)
+
+    def _within_capacity(self, pods: int) -> int:
+        """Where pods come one after the other, those that it has been given."""
+        if self.plan.surge is None or self.stable is None or self.candidate is None:
+            return pods
+        return min(pods, max(1, self.candidate.replicas))
 
 
 def _live(carried: object) -> dict[str, int]:

@@ -21,6 +21,7 @@ from modelrollout.api.status import (
     MetricStatus,
     ModelDeploymentStatus,
     RevisionStatus,
+    RolloutStatus,
     StepStatus,
     WarmUpStatus,
 )
@@ -101,6 +102,9 @@ def _rollout(book: Book, passed: float) -> ModelDeploymentStatus:
     status, rollout, candidate = book.status, book.status.rollout, book.candidate
     if rollout is None or candidate is None:
         return status
+    if (waited := _unscheduled(book, rollout, passed)) != rollout.unscheduled:
+        rollout = rollout.model_copy(update={"unscheduled": waited})
+        status = status.model_copy(update={"rollout": rollout})
     restarts = book.facts(candidate.revision).restarts
     if restarts < rollout.restarts_base:
         # Pods that had restarted are gone; what the others do is counted from where they stand.
@@ -108,7 +112,8 @@ def _rollout(book: Book, passed: float) -> ModelDeploymentStatus:
         status = status.model_copy(update={"rollout": rollout})
     if rollout.loaded_at is None:
         loaded = Timestamp(book.now) if candidate.replicas and book.confirmed(candidate, _first_need(book)) else None
-        loading = Span.of(rollout.loading.seconds + (passed if _loads(book, candidate) else 0.0))
+        waits = book.plan.surge is not None and book.facts(candidate.revision).unschedulable
+        loading = Span.of(rollout.loading.seconds + (passed if _loads(book, candidate) and not waits else 0.0))
         news: dict[str, object] = {"loading": loading, "loaded_at": loaded}
         # Until here a restart is part of loading, which has its deadline; from here on it is a fault.
         rollout = rollout.model_copy(update=news | ({"restarts_base": restarts} if loaded else {}))
@@ -116,6 +121,12 @@ def _rollout(book: Book, passed: float) -> ModelDeploymentStatus:
         if loaded and candidate.load is None:
             status = change(status, candidate.revision, load=loading)
     return _step(Book(book.situation, status), passed)
+
+
+def _unscheduled(book: Book, rollout: RolloutStatus, passed: float) -> Span | None:
+    if book.plan.surge is None or not book.facts(rollout.revision).unschedulable:
+        return None
+    return Span.of(rollout.unscheduled.seconds + passed) if rollout.unscheduled is not None else Span("0s")
 
 
 def _loads(book: Book, candidate: RevisionStatus) -> bool:
@@ -149,8 +160,11 @@ def _step(book: Book, passed: float) -> ModelDeploymentStatus:
 
 
 def candidate_holds(book: Book, step: PlanStep) -> bool:
-    """Whether the candidate has the step's weight."""
-    return book.candidate is not None and book.candidate.weight == step.weight
+    """Whether the candidate has the step's weight; within a capacity, a part of it that is judged on the way."""
+    if book.candidate is None:
+        return False
+    climbs = book.plan.surge is not None and 0 < book.candidate.weight < step.weight
+    return climbs or book.candidate.weight == step.weight
 
 
 def _judged(book: Book, plan_step: PlanStep, step: StepStatus) -> tuple[MetricStatus, ...]:
@@ -245,7 +259,8 @@ def carry(observed: ModelDeploymentStatus, remembered: ModelDeploymentStatus | N
         return observed
     if _identity(observed) != _identity(remembered) or (remembered.seen_at or 0.0) < (observed.seen_at or 0.0):
         return observed
-    rollout = observed.rollout.model_copy(update={"loading": remembered.rollout.loading})
+    counted = {"loading": remembered.rollout.loading, "unscheduled": remembered.rollout.unscheduled}
+    rollout = observed.rollout.model_copy(update=counted)
     known = {entry.revision: entry for entry in remembered.revisions}
     status = change_each(
         observed,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelrollout.api.reasons import Reason
-from modelrollout.api.scalars import FULL_WEIGHT, Timestamp, Weight
+from modelrollout.api.scalars import FULL_WEIGHT, Span, Timestamp, Weight
 from modelrollout.api.status import (
     MetricStatus,
     Mode,
@@ -41,6 +41,7 @@ from .in_place import pods_in_place, stopped, with_order
 from .outlook import outlook
 from .plan import PlanStep
 from .situation import EventNote, Target
+from .surge import pods_within, within_reach
 from .words import cut, percent
 
 
@@ -67,7 +68,7 @@ class Wait:
     stalled: bool = False
 
 
-NEVER_SERVED = (Reason.MODEL_LOAD_FAILED, Reason.WARM_UP_FAILED)
+NEVER_SERVED = (Reason.MODEL_LOAD_FAILED, Reason.WARM_UP_FAILED, Reason.NO_CAPACITY)
 """Reasons for which a candidate that had no traffic has failed; no other was ever tried."""
 
 
@@ -80,6 +81,8 @@ def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
     pods = full if mode is Mode.DIRECT else candidate_pods(plan, full, first)
     if plan.in_place and stable is not None:
         pods = 0
+    if plan.surge is not None and stable is not None:
+        pods = min(pods, plan.surge)
     if (before := book.entry(target.revision)) is not None and not book.drained:
         pods = max(pods, before.replicas)  # it may still be getting the requests of the weight that it had
     entry = RevisionStatus(
@@ -118,7 +121,7 @@ def weigh(book: Book, step: PlanStep) -> Move:
     """Give the candidate a step's weight and begin that step."""
     candidate, now = book.candidate, book.now
     assert candidate is not None
-    status = book.status
+    status, weight = book.status, within_reach(book, step.weight)
     events: tuple[EventNote, ...] = ()
     begun = status.step
     if begun is None or begun.name != step.name or begun.index == 0 or begun.weight not in (None, step.weight):
@@ -126,16 +129,20 @@ def weigh(book: Book, step: PlanStep) -> Move:
             status = _expecting(status, expected)
             events = (EventNote(Reason.UNDERPOWERED, expected, warning=True),)
         status = _restarts_from_here(book, with_step(_with_effects(book, status), book.plan, step, now))
-    if candidate.weight != step.weight:
-        status = with_weight(status, candidate.revision, step.weight, now, f"step {step.name}")
-        status = change(status, candidate.revision, replicas=_pods_at(book, step.weight))
+    elif weight != candidate.weight and begun.weight:
+        # On the way up within a capacity each part is judged by its own windows.
+        again = begun.model_copy(update=NOTHING_COVERED | {"spent": Span("0s")})
+        status = status.model_copy(update={"step": again, "metrics": unseen(status.metrics)})
+    if candidate.weight != weight:
+        status = with_weight(status, candidate.revision, weight, now, f"step {step.name}")
+        status = change(status, candidate.revision, replicas=_pods_at(book, weight))
         if book.stable is not None:
-            needed = stable_pods(book.plan, book.full, step.weight)
+            needed = stable_pods(book.plan, book.full, weight)
             status = change(status, book.stable.revision, replicas=max(book.stable.replicas, needed))
     index = book.plan.steps.index(step) + 1
     where = f"step {index} of {len(book.plan.steps)}"
-    text = f"Version {candidate.version}: {percent(candidate.weight)} → {percent(step.weight)} ({where})"
-    note, message = EventNote(Reason.WEIGHT_CHANGED, text), f"gets {percent(step.weight)} of traffic"
+    text = f"Version {candidate.version}: {percent(candidate.weight)} → {percent(weight)} ({where})"
+    note, message = EventNote(Reason.WEIGHT_CHANGED, text), f"gets {percent(weight)} of traffic"
     if not step.weight and not candidate.weight:
         message = "is previewed: it answers testers, and nobody else"
         note = EventNote(Reason.PREVIEWING, f"Version {candidate.version} {message} ({where})")
@@ -177,16 +184,18 @@ def _restarts_from_here(book: Book, status: ModelDeploymentStatus) -> ModelDeplo
 
 
 def take_all(book: Book, reason: str) -> Move:
-    """Give the candidate all traffic at once."""
+    """Give the candidate all traffic at once; within a capacity, as much as its ready pods carry."""
     candidate = book.candidate
     assert candidate is not None
-    status = with_weight(book.status, candidate.revision, FULL_WEIGHT, book.now, reason)
-    text = f"Version {candidate.version}: {percent(candidate.weight)} → 100 % ({reason})"
+    weight = within_reach(book, FULL_WEIGHT)
+    status = with_weight(book.status, candidate.revision, weight, book.now, reason)
+    text = f"Version {candidate.version}: {percent(candidate.weight)} → {percent(weight)} ({reason})"
+    share = "all traffic" if weight == FULL_WEIGHT else f"{percent(weight)} of traffic"
     return Move(
         status,
         Phase.PROMOTING,
         Reason.ROUTE_PENDING,
-        f"Version {candidate.version} gets all traffic.",
+        f"Version {candidate.version} gets {share}.",
         (EventNote(Reason.WEIGHT_CHANGED, text),),
     )
 
@@ -342,6 +351,8 @@ def recorded_pods(book: Book) -> dict[str, int]:
     plan, stable, candidate = book.plan, book.stable, book.candidate
     if plan.in_place:
         return pods_in_place(book)
+    if plan.surge is not None:
+        return pods_within(book)
     pods: dict[str, int] = {}
     if candidate is None:
         if stable is not None:

@@ -87,6 +87,9 @@ class Plan:
     scale_down_delay: float = 900.0
     keep_failed: float = 600.0
     full_candidate: bool = False
+    surge: int | None = None
+    """At most so many pods above R for all versions together; None: not bounded."""
+    scheduling_deadline: float = 1800.0
     in_place: bool = False
     """One version at a time: stable is stopped before the candidate is started."""
     finish_when_superseded: bool = False
@@ -161,6 +164,8 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         keep_failed=_seconds(rollout.keep_failed, 600),
         full_candidate=_full_candidate(rollout),
         in_place=rollout.strategy is Strategy.REPLACE,
+        surge=rollout.capacity.max_surge if rollout.capacity else None,
+        scheduling_deadline=_seconds(rollout.capacity.scheduling_deadline if rollout.capacity else None, 1800),
         finish_when_superseded=rollout.when_superseded is WhenSuperseded.FINISH,
         ready_when_serving=rollout.ready_when is ReadyWhen.SERVING,
         paused=bool(rollout.paused),

@@ -38,6 +38,7 @@ from .moves import (
 )
 from .plan import PlanStep
 from .situation import EventNote, Problem
+from .surge import next_pods, within_reach
 from .waits import (
     candidate_is_loading,
     held_back,
@@ -46,6 +47,7 @@ from .waits import (
     place_is_awaited,
     pods_are_missing,
     rest,
+    room_is_awaited,
     route_is_pending,
     stable_is_unavailable,
 )
@@ -60,6 +62,7 @@ _OUTCOMES: dict[str, Outcome] = {
     Reason.CANDIDATE_UNSTABLE: Outcome.FAILED,
     Reason.MODEL_LOAD_FAILED: Outcome.FAILED,
     Reason.WARM_UP_FAILED: Outcome.FAILED,
+    Reason.NO_CAPACITY: Outcome.FAILED,
 }
 """How a rollout ended whose candidate was taken back for this reason; for any other it was rolled back."""
 
@@ -156,6 +159,18 @@ def unstable_candidate_takes_back(book: Book) -> Move | None:
         message = f"It had no ready pod for {span(deadline)}.{why}"
         return reject(book, Outcome.FAILED, Reason.CANDIDATE_UNSTABLE, message)
     return None
+
+
+def scheduling_deadline_takes_back(book: Book) -> Move | None:
+    """A candidate without traffic for which no node has had room until `schedulingDeadline` is taken back; one with traffic holds."""
+    rollout, candidate, plan = book.status.rollout, book.candidate, book.plan
+    if rollout is None or candidate is None or plan.surge is None or rollout.unscheduled is None or candidate.weight:
+        return None
+    if book.rejection(candidate.revision) is not None or rollout.unscheduled.seconds < plan.scheduling_deadline:
+        return None
+    trouble = book.facts(candidate.revision).trouble or "its pods cannot be scheduled"
+    message = f"No node had room within {span(plan.scheduling_deadline)}: {trouble}. No traffic was moved."
+    return reject(book, Outcome.FAILED, Reason.NO_CAPACITY, message)
 
 
 def load_deadline_takes_back(book: Book) -> Move | None:
@@ -305,7 +320,7 @@ def edited_steps_are_followed(book: Book) -> Move | Wait | None:
     if book.direct or step is None or candidate is None or step.index == 0 or not steps:
         return None
     named = book.step
-    if named is not None and _stands_in(named, step, candidate):
+    if named is not None and _stands_in(named, step, candidate, climbing=book.plan.surge is not None):
         if (step.index, step.total) == (steps.index(named) + 1, len(steps)):
             return None
         numbered = step.model_copy(update={"index": steps.index(named) + 1, "total": len(steps)})
@@ -323,10 +338,12 @@ def edited_steps_are_followed(book: Book) -> Move | Wait | None:
     return Move(status, book.status.phase or Phase.PROGRESSING, Reason.HOLDING, text)
 
 
-def _stands_in(planned: PlanStep, step: StepStatus, candidate: RevisionStatus) -> bool:
+def _stands_in(planned: PlanStep, step: StepStatus, candidate: RevisionStatus, *, climbing: bool) -> bool:
     """Whether the candidate has the step's weight, or had it and has given it back; a preview that is given a weight is another step."""
     if candidate.weight == planned.weight:
         return True
+    if climbing and 0 < candidate.weight < planned.weight:
+        return step.weight == planned.weight
     return not candidate.weight and step.weight in (None, planned.weight)
 
 
@@ -341,10 +358,12 @@ def former_versions_leave(book: Book) -> Move | None:
         return None
 
     def later(entry: RevisionStatus) -> RevisionStatus:
-        if entry.role is not Role.FORMER or (entry.warm_until and entry.warm_until > book.now):
+        wanted = book.plan.in_place or (book.plan.surge is not None and book.candidate is not None)
+        warm = entry.warm_until and entry.warm_until > book.now
+        if entry.role is not Role.FORMER or (warm and (book.plan.in_place or not wanted)):
             return entry
         kept = entry.kept_until if entry.kept_until and entry.kept_until > book.now else None
-        kept = None if book.plan.in_place else kept  # its place is wanted
+        kept = None if wanted else kept  # its place is
         # Open connections do not move with endpoints: behind a plain Service only the end of the pods ends them.
         pods = min(1, entry.replicas) if kept and book.plan.router != "Service" else 0
         return entry.model_copy(update={"replicas": pods, "warm_until": None, "kept_until": kept})
@@ -409,15 +428,24 @@ def direct_candidate_takes_all(book: Book) -> Move | Wait | None:
         return held_back(book, book.situation.problems[0])
     if candidate.weight == FULL_WEIGHT:
         return route_is_pending(book)
-    if not book.confirmed(candidate, _pods_to_take_all(book, rollout.cause)):
-        return candidate_is_loading(book)
-    return take_all(book, rollout.cause)
+    return _not_ready_for_all(book, candidate, rollout.cause) or take_all(book, rollout.cause)
+
+
+def _not_ready_for_all(book: Book, candidate: RevisionStatus, cause: str) -> Move | Wait | None:
+    alone = cause in _ALONE and not book.ready(book.stable)
+    if book.plan.surge is not None and book.stable is not None and book.full and not alone:
+        return _climb(book, FULL_WEIGHT)
+    return None if book.confirmed(candidate, _pods_to_take_all(book, cause)) else candidate_is_loading(book)
+
+
+_ALONE = (Reason.FIRST_VERSION, Reason.STABLE_UNAVAILABLE)
+"""Causes for which one ready pod takes all, where nothing else has any."""
 
 
 def _pods_to_take_all(book: Book, cause: str) -> int:
     """Full count, save where nothing serves: there one ready pod is better than none."""
     nothing_serves = not book.ready(book.stable)
-    alone = cause in (Reason.FIRST_VERSION, Reason.STABLE_UNAVAILABLE) and nothing_serves
+    alone = cause in _ALONE and nothing_serves
     return min(1, book.full) if alone else book.full
 
 
@@ -436,11 +464,29 @@ def candidate_takes_its_step(book: Book) -> Move | Wait | None:
         # Nothing answers: only what it takes to answer is waited for.
         loading = None if book.confirmed(candidate, book.full) else candidate_is_loading(book)
         return loading or weigh(book, goal)
+    if book.plan.surge is not None and book.step is not None and candidate.weight:
+        return _climb(book, goal.weight) or weigh(book, goal)
     obstacle = _obstacle(book, candidate, candidate.replicas)
     if obstacle is None and book.step is None:
         # Back to the weight of a step that had begun is no advance; the first weight is.
         obstacle = metrics_are_awaited(book) or paused(book)
     return obstacle or weigh(book, goal)
+
+
+def _climb(book: Book, goal: int) -> Move | Wait | None:
+    """What comes before the next part of a weight within a capacity; None where the ready pods carry more than the candidate has."""
+    candidate = book.candidate
+    assert candidate is not None
+    risen = within_reach(book, goal) > candidate.weight
+    if risen and (obstacle := _obstacle(book, candidate, min(1, book.full))) is not None:
+        return obstacle
+    if risen:
+        return None
+    if grown := scale(book, next_pods(book, goal)):
+        return grown
+    if book.ready(candidate) < candidate.replicas or not book.applied or not book.route_as_intended:
+        return _obstacle(book, candidate, candidate.replicas) or pods_are_missing(book)
+    return room_is_awaited(book, goal)
 
 
 def _obstacle(book: Book, candidate: RevisionStatus, pods: int) -> Wait | None:
@@ -472,6 +518,8 @@ def next_step_begins(book: Book) -> Move | Wait | None:
     if following.weight > candidate.weight:
         if grown := _as_large_as_stable_now(book, following):
             return grown
+        if book.plan.surge is not None and book.stable is not None and book.full:
+            return _climb(book, following.weight) or weigh(book, following)
         needed = max(recorded_pods(book)[candidate.revision], _pods_before(book, following.weight))
         if moved := scale(book, {candidate.revision: needed}):
             return moved
@@ -570,6 +618,7 @@ RULES: tuple[Rule, ...] = (
     failed_metric_takes_back,
     unstable_candidate_takes_back,
     wrong_answer_takes_back,
+    scheduling_deadline_takes_back,
     load_deadline_takes_back,
     rejected_candidate_returns,
     candidate_without_ready_pod_gives_back,

@@ -38,7 +38,7 @@ class RevisionFacts:
     """What the cluster shows of one revision's Deployment and pods.
 
     `exists`: its Deployment is there and ours. `replicas` is its spec, `pods` what its status counts, `ready` the ready ones;
-    `ending`: pods that are on their way out and still hold what they run on.
+    `unschedulable`: one of them waits for a node. `ending`: pods that are on their way out and still hold what they run on.
     `ready_since`: since when this process has seen at least one ready pod without a break (None: none now);
     `full_since`: since when at least `replicas` were ready. Wall-clock seconds. `restarts`: container restarts over its live
     pods. `trouble`: why pods are not ready, in words (image pull, crash message, unschedulable).
@@ -54,6 +54,7 @@ class RevisionFacts:
     full_since: float | None = None
     restarts: int = 0
     trouble: str = ""
+    unschedulable: bool = False
     record: bool = True
     order: float = 0.0
     version: str = ""

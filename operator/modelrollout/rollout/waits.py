@@ -34,6 +34,8 @@ def candidate_is_loading(book: Book) -> Wait:
     facts = book.facts(candidate.revision)
     if not facts.exists:
         return Wait(Phase.DEPLOYING, Reason.CREATING, f"Version {candidate.version} is being created.")
+    if (crowded := _no_capacity(book)) is not None:
+        return crowded
     if (warming := pods_are_cold(book)) is not None and rollout.loaded_at is None:
         return warming
     if facts.ready >= max(1, min(candidate.replicas, book.full)) and facts.ready_since is not None:
@@ -78,7 +80,7 @@ def pods_are_missing(book: Book) -> Wait:
     """The candidate has had ready pods, but has too few for what it carries or is about to carry."""
     candidate = book.candidate
     assert candidate is not None
-    if (warming := pods_are_cold(book)) is not None:
+    if (warming := pods_are_cold(book) or _no_capacity(book)) is not None:
         return warming
     facts = book.facts(candidate.revision)
     wake: list[float] = []
@@ -91,6 +93,29 @@ def pods_are_missing(book: Book) -> Wait:
     why = f": {facts.trouble}" if facts.trouble else ""
     message = f"Holding at {percent(candidate.weight)}: version {candidate.version} has {facts.ready} of {candidate.replicas} pods ready{why}."
     return Wait(Phase.PROGRESSING, reason, message, tuple(wake))
+
+
+def room_is_awaited(book: Book, goal: int) -> Wait:
+    """Within a capacity: pods of the other version are on their way out, or are about to be sent there."""
+    candidate = book.candidate
+    assert candidate is not None
+    wake = () if book.drained_at is None or book.drained else (book.drained_at,)
+    message = f"At {percent(candidate.weight)} on the way to {percent(goal)}: the next pod starts as soon as one of the other version is gone."
+    return Wait(Phase.PROGRESSING, Reason.SCALING_UP, message, wake)
+
+
+def _no_capacity(book: Book) -> Wait | None:
+    """Within a capacity: no node has room for the candidate's next pod; None where that is not so."""
+    candidate, rollout = book.candidate, book.status.rollout
+    if candidate is None or rollout is None or rollout.unscheduled is None:
+        return None
+    left = book.plan.scheduling_deadline - rollout.unscheduled.seconds
+    trouble = book.facts(candidate.revision).trouble
+    phase = Phase.PROGRESSING if candidate.weight or book.previewed else Phase.LOADING
+    message = f"Holding at {percent(candidate.weight)}: no node has room for version {candidate.version}: {trouble}."
+    if not candidate.weight:
+        message += f" It is taken back at {at(book.now + left)}."
+    return Wait(phase, Reason.NO_CAPACITY, message, (book.now + left,) if left > 0 else (), stalled=left <= 0)
 
 
 def place_is_awaited(book: Book) -> Wait:
