@@ -441,6 +441,16 @@ def _golden(request: Spec, **fields: Any) -> Fault:
 
 
 FAULTS: dict[str, Fault] = {
+    "a capacity of no pod to spare": _put("rollout", value={"capacity": {"maxSurge": 0}}),
+    "a capacity of a full second set": _put(
+        "rollout", value={"capacity": {"maxSurge": 1}, "candidateReplicas": "Full"}
+    ),
+    "a capacity of one switch": _put("rollout", value={"strategy": "BlueGreen", "capacity": {"maxSurge": 1}}),
+    "a capacity where pods are the share": lambda spec: {
+        **_without_scale(spec),
+        "traffic": {"service": {}},
+        "rollout": {"capacity": {"maxSurge": 1}},
+    },
     "a share beside a version that is stopped": _put(
         "rollout", value={"strategy": "Replace", "steps": [{"weight": 50}, {"weight": 100}]}
     ),

@@ -320,6 +320,8 @@ def rule_06_no_provider_no_advance(look: Look) -> str | None:
         return None
     if look.plan is None or not look.plan.judged:
         return None
+    if look.plan.in_place and look.before.down is not None:
+        return None  # Replace: nothing answers, and to wait would make that longer
     risen = look.changed.get(candidate.revision, 0) > candidate.weight
     return f"{candidate.revision} rises without metrics" if risen else None
 

@@ -200,8 +200,9 @@ def rule_02_pods_cover_the_recorded_weight(look: Look) -> str | None:
         floor = _floor(plan, _lowest_full(look, plan), int(entry.weight))
         known = next((other for other in look.before.revisions if other.revision == entry.revision), None)
         falls = known is None or entry.replicas < known.replicas or entry.weight > known.weight
-        if plan.surge is not None and entry.role is Role.STABLE and known and entry.replicas >= known.replicas:
-            continue  # on the way back within a capacity its pods come as the candidate's go
+        bounded = plan.surge is not None or plan.in_place
+        if bounded and entry.role is Role.STABLE and known and entry.replicas >= known.replicas:
+            continue  # on the way back where places are few its pods come as the candidate's go
         if falls and entry.replicas < floor and not look.adopting and not _down(look, entry.revision):
             return f"{entry.revision} has {int(entry.weight)} and {entry.replicas} pods, needs {floor}"
     return None

@@ -34,12 +34,10 @@ def candidate_pods(plan: Plan, full: int, weight: int) -> int:
 def stable_pods(plan: Plan, full: int, weight: int) -> int:
     """Pods that stable keeps while the candidate has `weight`: all of them, save where the pods are the share.
 
-    None at all where there is one version at a time: whoever moves weight then neither starts nor stops stable.
+    None at all where there is one version at a time, or a bound on both: whoever moves weight then neither starts nor stops stable.
     """
-    if plan.in_place:
+    if plan.in_place or plan.surge is not None:
         return 0
-    if plan.surge is not None:
-        return remaining(full, FULL_WEIGHT - weight) if weight else 0
     if plan.router == "Service" and 0 < weight < FULL_WEIGHT:
         return shares(weight, full)[0]
     return full

@@ -46,9 +46,9 @@ def pods_within(book: Book) -> dict[str, int]:
         return {candidate.revision: full}
     least = remaining(full, FULL_WEIGHT - int(candidate.weight))
     most = max(need(full, candidate.weight), full + surge - least)
-    kept = max(candidate.replicas, need(full, candidate.weight), min(1, full))
+    kept = max(candidate.replicas, need(full, candidate.weight), 1)
     return {
-        candidate.revision: min(kept, most, full) if book.drained else kept,
+        candidate.revision: min(kept, max(1, min(most, full))) if book.drained else kept,
         stable.revision: min(max(stable.replicas, _grown(book, stable, least)), full),
     }
 
@@ -65,10 +65,11 @@ def next_pods(book: Book, goal: int) -> dict[str, int]:
     if candidate is None or stable is None:
         return {}
     wanted = max(min(1, full), need(full, goal))
-    possible = min(wanted, room(book, candidate))
+    least = remaining(full, FULL_WEIGHT - int(candidate.weight))
+    possible = min(wanted, room(book, candidate), full + surge - least)
     if possible > candidate.replicas:
         return {candidate.revision: possible}
-    kept = max(remaining(full, FULL_WEIGHT - int(candidate.weight)), full + surge - wanted)
+    kept = max(least, full + surge - wanted)
     ready = book.usable(candidate) >= candidate.replicas  # nothing is given up for pods that do not come
     if candidate.replicas < wanted and kept < stable.replicas and ready and book.drained:
         return {stable.revision: kept}
