@@ -261,6 +261,7 @@ class Ledger:
             if entry is None:
                 continue  # status was wiped since the decision was recorded
             alone = entry.role is Role.STABLE or sum(world.route.serving.values()) == 0 or entry.replicas == 0
+            alone = alone or world.resource.status.down is not None  # Replace: nobody else has a pod
             if risen and not ready and not alone:
                 raise Violation("rule_01_the_route_rises_onto_ready_pods", f"{revision} to {weight} with no ready pod")
 
@@ -273,7 +274,12 @@ class Ledger:
         full = plan.replicas if plan else 0
         if plan is None or plan.router == "Service":
             return
-        if serving.get(revision, 0) and after < need(full, serving[revision]):
+        status = self.world.resource.status
+        ordered = plan.in_place and status.down is not None
+        if ordered and any(entry.revision == revision and entry.role is Role.STABLE for entry in status.revisions):
+            return  # Replace: down by order
+        carried = serving.get(revision, 0) - (plan.surge is not None)  # of 3 pods, 2 carry 66.67 %
+        if carried > 0 and after < need(full, carried):
             raise Violation(
                 "rule_02_pods_with_traffic_stay", f"{revision} to {after} pods while it serves {serving[revision]}"
             )

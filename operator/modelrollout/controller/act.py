@@ -28,7 +28,7 @@ from modelrollout.kube.kinds import (
     Ref,
 )
 from modelrollout.kube.projection import desired_digest
-from modelrollout.rollout.capacity import need
+from modelrollout.rollout.capacity import need, remaining
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.rollout.situation import Problem
@@ -163,12 +163,15 @@ class Actor:
         """Pods go only after a fresh look at the route shows that it needs no more of them."""
         if work.plan.router != "Gateway" or work.children.route is None:
             return
+        if work.plan.in_place and work.status.down is not None and entry.role is Role.STABLE:
+            return  # by order: there is nowhere else for its traffic to go
         if await self._refresh(Ref(HTTP_ROUTE, work.owner.namespace, work.owner.name)):
             raise Moved(f"route {work.owner.name} changed before a scale-down")
         route = work.children.route.view.route
         carried = (route.weights or {}).get(entry.revision, 0) if route else 0
         full = work.status.rollout.replicas if work.status.rollout and work.plan.autoscaled else work.plan.replicas
-        if replicas < need(full, carried):
+        floor = need(full, carried) if work.plan.surge is None else remaining(full, carried)
+        if replicas < floor:
             raise Moved(f"the route still sends {carried} basis points to {entry.revision}")
 
     async def _autoscaler(self, work: Pass, entry: RevisionStatus, record: RevisionRecord) -> None:

@@ -39,6 +39,7 @@ from .fields import plan_fields
 from .memory import Memory, Now
 from .troubles import restarts, trouble
 from .views import ResourceView
+from .warming import Warming
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Observer:
     settings: Settings
     clock: Clock
     metrics: MetricsSource
+    warming: Warming
 
     def situation(self, key: Key, entry: Entry[ResourceView], children: Children, memory: Memory) -> Situation:
         """Everything a decision about this resource may look at."""
@@ -83,6 +85,7 @@ class Observer:
             problems=memory.problems,
             metrics_problem=self.metrics.problem(key),
             preflight=self._preflight(key, status, plan),
+            warm_up=self.warming.facts(key, status, plan, memory),
             timing=Timing(
                 settle=self.settings.settle.seconds,
                 drain=self.settings.drain.seconds,
@@ -152,10 +155,12 @@ def _facts(revision: str, look: _Look) -> RevisionFacts:
         exists=True,
         replicas=view.replicas,
         pods=view.pods,
+        ending=sum(pod.deleted for pod in pods),
         ready=view.ready,
         ready_since=look.memory.note_ready(revision, view.ready, look.now),
         restarts=restarts(pods),
         trouble=trouble(pods, view.trouble),
+        unschedulable=any(pod.unschedulable and not pod.deleted for pod in pods),
         record=record,
         order=view.created,
         version=view.version,

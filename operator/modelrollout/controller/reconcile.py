@@ -11,7 +11,7 @@ Every write may fail, take effect unseen, or meet a newer object. None is repeat
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from modelrollout.api.reasons import Reason
@@ -21,7 +21,7 @@ from modelrollout.kube.apply import Applier
 from modelrollout.kube.errors import Conflict, Invalid, NotFound
 from modelrollout.kube.events import Events, Regarding
 from modelrollout.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Ref
-from modelrollout.kube.pods import read_pods
+from modelrollout.kube.pods import PodFacts, read_pods
 from modelrollout.metrics.subscription import MetricsSource
 from modelrollout.rollout.book import Book, weights
 from modelrollout.rollout.decide import decide
@@ -33,7 +33,9 @@ from modelrollout.runtime.budget import Budget
 from modelrollout.runtime.clock import Clock
 from modelrollout.runtime.queue import Key, Queue
 from modelrollout.runtime.store import Entry, Store
+from modelrollout.warmup.warmer import WarmUpSource
 from modelrollout.workload.identity import Owner, selector
+from modelrollout.workload.render import Accepted
 
 from .act import Actor, Moved, Pass
 from .children import Children
@@ -46,6 +48,7 @@ from .prime import remember_pods
 from .records import Records
 from .stored import Untaken
 from .views import ResourceView
+from .warming import Warming
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,8 @@ TURNS = 12
 """Decisions in one pass; more means that something writes against us, and the queue's back-off takes over."""
 PROBLEMS_AGAIN = 30.0
 """Seconds after which something that stood in the way is tried again."""
+ENDING_AGAIN = 1.0
+"""Seconds after which pods on their way out are looked for again, where another version waits for their place."""
 PODS_AGAIN = 10.0
 """Seconds after which the pods of a revision that stays unready are read again."""
 
@@ -61,6 +66,11 @@ class Contended(Exception):  # noqa: N818  the queue backs off
     """The objects of one rollout kept changing under our hands."""
 
     retry_after = None
+
+
+def _end(pods: Iterable[PodFacts]) -> bool:
+    """Whether any is on its way out."""
+    return any(pod.deleted for pod in pods)
 
 
 def _nothing_is_unread(namespace: str) -> bool:
@@ -80,6 +90,7 @@ class Controller:
     clock: Clock
     events: Events
     checkpoints: Budget
+    warmer: WarmUpSource
     unread: Callable[[str], bool] = _nothing_is_unread
     """Whether a namespace has not been read whole yet; nothing is decided there."""
     memories: dict[Key, Memory] = field(default_factory=dict)
@@ -89,9 +100,11 @@ class Controller:
     _measured: Measured = field(init=False)
     _answers: Answers = field(init=False)
     _untaken: Untaken = field(init=False)
+    _warming: Warming = field(init=False)
 
     def __post_init__(self) -> None:
-        self._observer = Observer(self.settings, self.clock, self.metrics)
+        self._warming = Warming(self.warmer)
+        self._observer = Observer(self.settings, self.clock, self.metrics, self._warming)
         self._actor = Actor(self.api, Applier(self.api), self.store, ServedKinds(self.api, self.clock))
         self._records = Records(self.api, self.store)
         self._measured = Measured(self.settings)
@@ -139,6 +152,7 @@ class Controller:
     def _forget(self, key: Key) -> None:
         self.memories.pop(key, None)
         self.metrics.unsubscribe(key)
+        self.warmer.drop(key)
         self.queue.forget(key)
 
     async def _turn(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> bool:
@@ -159,6 +173,7 @@ class Controller:
         memory.decided_at, memory.unwritten = decided_at, progress(decision.status)
         await self._act(key, situation, decision, memory, refused)
         self._measure(key, decision, situation, memory)
+        self._warming.ask(key, situation, decision.status, memory, self._children(key, memory))
         self.queue.wake_at(key, decision.wake_at)
         if memory.problems:
             self.queue.wake_after(key, PROBLEMS_AGAIN)  # what stands in the way is often not ours to watch
@@ -167,19 +182,30 @@ class Controller:
     async def _read_pods(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> None:
         """Pods of revisions in a rollout, read when their Deployment's view changed or they stay unready."""
         status = entry.view.status
-        if status.rollout is None and all(one.ready_replicas for one in status.revisions if one.replicas):
+        served = all(one.ready_replicas for one in status.revisions if one.replicas)
+        if status.rollout is None and status.down is None and served:
             return
-        children = self._children(key, memory)
+        children, accepted = self._children(key, memory), entry.view.accepted
+        plan = accepted.plan if isinstance(accepted, Accepted) else None
+        bounded = plan is not None and (plan.in_place or plan.surge is not None)
+        exact = plan is None or plan.golden is not None or bounded
         for revision, found in children.deployments.items():
             seen, now = memory.pods.get(revision), self.clock.monotonic()
             lacking = found.view.ready < found.view.replicas
             if lacking and status.rollout is not None and status.rollout.loaded_at is None:
                 # A Deployment says nothing when its pods begin to crash or cannot pull their image; the load deadline bounds this.
                 self.queue.wake_after(key, PODS_AGAIN)
-            if seen is not None and seen.of == found.view and not (lacking and now - seen.read_at >= PODS_AGAIN):
+            # A Deployment does not count its pods that are on their way out, and says nothing when the last one is gone.
+            ending = bounded and seen is not None and _end(seen.pods)
+            due = PODS_AGAIN if not ending else ENDING_AGAIN
+            if seen is not None and seen.of == found.view and not ((lacking or ending) and now - seen.read_at >= due):
                 continue
             labels = ",".join(f"{name}={value}" for name, value in selector(key[1], revision).items())
-            memory.pods[revision] = PodsSeen(await read_pods(self.api, key[0], labels), found.view, now)
+            # Pods that are counted as warm must be those that the Deployment counts as ready, and pods that are gone really gone.
+            pods = await read_pods(self.api, key[0], labels, fresh=exact)
+            memory.pods[revision] = PodsSeen(pods, found.view, now)
+        if bounded and any(_end(seen.pods) for seen in memory.pods.values()):
+            self.queue.wake_after(key, ENDING_AGAIN)
 
     async def _moved_on(self, key: Key, situation: Situation, decision: Decision) -> bool:
         """Before a weight rises or pods go: one fresh read of the Deployments concerned. True if that changed what we know."""

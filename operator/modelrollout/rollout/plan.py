@@ -28,6 +28,7 @@ from modelrollout.api.spec import (
     Strategy,
     WhenSuperseded,
 )
+from modelrollout.api.warmup import WarmUp
 
 HOUR = 3600.0
 FEWEST_WINDOWS = 60
@@ -39,9 +40,11 @@ DEFAULT_STEPS: dict[Strategy, tuple[Step, ...]] = {
         Step(weight=Weight(0), advance=Advance.APPROVAL),
         Step(weight=Weight(FULL_WEIGHT), hold=Duration("1h")),
     ),
+    Strategy.REPLACE: (Step(weight=Weight(FULL_WEIGHT), hold=Duration("1h")),),
 }
 STEP_NAMES: dict[Strategy, dict[StepKind, str]] = {
-    Strategy.BLUE_GREEN: {StepKind.PREVIEW: "preview", StepKind.BAKE: "bake"}
+    Strategy.BLUE_GREEN: {StepKind.PREVIEW: "preview", StepKind.BAKE: "bake"},
+    Strategy.REPLACE: {StepKind.BAKE: "bake"},
 }
 """What steps without a name are called, where it is not by their weight."""
 
@@ -85,6 +88,11 @@ class Plan:
     scale_down_delay: float = 900.0
     keep_failed: float = 600.0
     full_candidate: bool = False
+    surge: int | None = None
+    """At most so many pods above R for all versions together; None: not bounded."""
+    scheduling_deadline: float = 1800.0
+    in_place: bool = False
+    """One version at a time: stable is stopped before the candidate is started."""
     finish_when_superseded: bool = False
     ready_when_serving: bool = False
     paused: bool = False
@@ -94,6 +102,8 @@ class Plan:
     provider: str = "default"
     interval: float = 15.0
     warm_up: float = 60.0
+    golden: WarmUp | None = field(default=None, hash=False)
+    """Requests that each pod of a candidate answers before it counts for a weight."""
     no_data_deadline: float = HOUR
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
     by_evidence: bool = False
@@ -155,6 +165,9 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         scale_down_delay=_seconds(rollout.scale_down_delay, 900),
         keep_failed=_seconds(rollout.keep_failed, 600),
         full_candidate=_full_candidate(rollout),
+        in_place=rollout.strategy is Strategy.REPLACE,
+        surge=rollout.capacity.max_surge if rollout.capacity else None,
+        scheduling_deadline=_seconds(rollout.capacity.scheduling_deadline if rollout.capacity else None, 1800),
         finish_when_superseded=rollout.when_superseded is WhenSuperseded.FINISH,
         ready_when_serving=rollout.ready_when is ReadyWhen.SERVING,
         paused=bool(rollout.paused),
@@ -164,6 +177,7 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         provider=analysis.provider or "default",
         interval=interval,
         warm_up=_seconds(analysis.warm_up, 60),
+        golden=rollout.warm_up,
         no_data_deadline=_seconds(analysis.no_data_deadline, HOUR),
         on_inconclusive=analysis.on_inconclusive or OnInconclusive.HOLD,
         by_evidence=rollout.pace is Pace.EVIDENCE,
