@@ -23,7 +23,7 @@ from typing import Any
 
 import kopf
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector
 
 from modelrollout import __version__
 from modelrollout.api.errors import SettingsError
@@ -119,6 +119,7 @@ class Operator:
             tuning=Tuning(workers=self.settings.workers),
         )
         self.store = Store(watched(self.settings), self._woken)
+        ProcessCollector(registry=self.registry)
         Info("modelrollout_build", "Version of the operator", registry=self.registry).info({"version": __version__})
         for kind in WATCHED + CHILDREN:
             gauge = Gauge(f"modelrollout_{kind.plural}", f"{kind.kind}s in view", registry=self.registry)

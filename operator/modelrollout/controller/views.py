@@ -134,8 +134,9 @@ def watched(settings: Settings) -> dict[str, Watched]:
             else fingerprint(spec),  # it is refused, and its generation tells of a change
         )
 
+    selected = settings.selected
     return {
-        MODEL_DEPLOYMENT.kind: Watched(resource, owner_by_name),
+        MODEL_DEPLOYMENT.kind: Watched(resource, owner_by_name, lambda raw: selected.matches(_labels(raw))),
         ROLLOUT_COMMAND.kind: Watched(_command, _command_owner),
         DEPLOYMENT.kind: Watched(_deployment),
         SERVICE.kind: Watched(_service),
