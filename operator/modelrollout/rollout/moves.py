@@ -41,7 +41,7 @@ from .in_place import pods_in_place, stopped, with_order
 from .outlook import outlook
 from .plan import PlanStep
 from .situation import EventNote, Target
-from .surge import pods_within, within_reach
+from .surge import pods_within, room, within_reach
 from .words import cut, percent
 
 
@@ -82,7 +82,7 @@ def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
     if plan.in_place and stable is not None:
         pods = 0
     if plan.surge is not None and stable is not None:
-        pods = min(pods, plan.surge)
+        pods = min(pods, plan.surge, room(book, target.revision))
     if (before := book.entry(target.revision)) is not None and not book.drained:
         pods = max(pods, before.replicas)  # it may still be getting the requests of the weight that it had
     entry = RevisionStatus(

@@ -466,7 +466,8 @@ def candidate_takes_its_step(book: Book) -> Move | Wait | None:
         return loading or weigh(book, goal)
     if book.plan.surge is not None and book.step is not None and candidate.weight:
         return _climb(book, goal.weight) or weigh(book, goal)
-    obstacle = _obstacle(book, candidate, candidate.replicas)
+    # Within a capacity there may be no room for a first pod yet.
+    obstacle = _obstacle(book, candidate, max(candidate.replicas, book.plan.surge is not None))
     if obstacle is None and book.step is None:
         # Back to the weight of a step that had begun is no advance; the first weight is.
         obstacle = metrics_are_awaited(book) or paused(book)

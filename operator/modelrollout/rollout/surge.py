@@ -25,13 +25,13 @@ def within_reach(book: Book, goal: int) -> int:
     return max(min(reached, goal), min(int(candidate.weight), goal))
 
 
-def room(book: Book, newcomer: RevisionStatus) -> int:
+def room(book: Book, newcomer: str) -> int:
     """How many pods a version may have beside all that others have, those on their way out counted."""
     assert book.plan.surge is not None
     taken = 0
     for entry in book.status.revisions:
         facts = book.facts(entry.revision)
-        if entry.revision != newcomer.revision:
+        if entry.revision != newcomer:
             taken += max(entry.replicas, facts.replicas, facts.pods + facts.ending)
     return max(0, book.full + book.plan.surge - taken)
 
@@ -46,7 +46,7 @@ def pods_within(book: Book) -> dict[str, int]:
         return {candidate.revision: full}
     least = remaining(full, FULL_WEIGHT - int(candidate.weight))
     most = max(need(full, candidate.weight), full + surge - least)
-    kept = max(candidate.replicas, need(full, candidate.weight), 1)
+    kept = max(candidate.replicas, need(full, candidate.weight), min(1, room(book, candidate.revision)))
     return {
         candidate.revision: min(kept, max(1, min(most, full))) if book.drained else kept,
         stable.revision: min(max(stable.replicas, _grown(book, stable, least)), full),
@@ -55,7 +55,7 @@ def pods_within(book: Book) -> dict[str, int]:
 
 def _grown(book: Book, stable: RevisionStatus, wanted: int) -> int:
     """As many pods as wanted, as far as there is room; where more run than wanted, those."""
-    return min(wanted, max(stable.replicas, room(book, stable)))
+    return min(wanted, max(stable.replicas, room(book, stable.revision)))
 
 
 def next_pods(book: Book, goal: int) -> dict[str, int]:
@@ -66,7 +66,7 @@ def next_pods(book: Book, goal: int) -> dict[str, int]:
         return {}
     wanted = max(min(1, full), need(full, goal))
     least = remaining(full, FULL_WEIGHT - int(candidate.weight))
-    possible = min(wanted, room(book, candidate), full + surge - least)
+    possible = min(wanted, room(book, candidate.revision), full + surge - least)
     if possible > candidate.replicas:
         return {candidate.revision: possible}
     kept = max(least, full + surge - wanted)
