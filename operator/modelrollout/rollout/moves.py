@@ -81,7 +81,7 @@ def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
     pods = full if mode is Mode.DIRECT else candidate_pods(plan, full, first)
     if plan.in_place and stable is not None:
         pods = 0
-    if plan.surge is not None and stable is not None:
+    if plan.surge is not None and stable is not None and full:
         pods = min(pods, plan.surge, room(book, target.revision))
     if (before := book.entry(target.revision)) is not None and not book.drained:
         pods = max(pods, before.replicas)  # it may still be getting the requests of the weight that it had
@@ -187,7 +187,7 @@ def take_all(book: Book, reason: str) -> Move:
     """Give the candidate all traffic at once; within a capacity, as much as its ready pods carry."""
     candidate = book.candidate
     assert candidate is not None
-    weight = within_reach(book, FULL_WEIGHT)
+    weight = within_reach(book, FULL_WEIGHT) if book.ready(book.stable) else FULL_WEIGHT
     status = with_weight(book.status, candidate.revision, weight, book.now, reason)
     text = f"Version {candidate.version}: {percent(candidate.weight)} → {percent(weight)} ({reason})"
     share = "all traffic" if weight == FULL_WEIGHT else f"{percent(weight)} of traffic"
@@ -351,7 +351,7 @@ def recorded_pods(book: Book) -> dict[str, int]:
     plan, stable, candidate = book.plan, book.stable, book.candidate
     if plan.in_place:
         return pods_in_place(book)
-    if plan.surge is not None:
+    if plan.surge is not None and book.full:
         return pods_within(book)
     pods: dict[str, int] = {}
     if candidate is None:
