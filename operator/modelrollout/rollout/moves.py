@@ -187,7 +187,7 @@ def take_all(book: Book, reason: str) -> Move:
     """Give the candidate all traffic at once; within a capacity, as much as its ready pods carry."""
     candidate = book.candidate
     assert candidate is not None
-    weight = within_reach(book, FULL_WEIGHT) if book.ready(book.stable) else FULL_WEIGHT
+    weight = within_reach(book, FULL_WEIGHT)
     status = with_weight(book.status, candidate.revision, weight, book.now, reason)
     text = f"Version {candidate.version}: {percent(candidate.weight)} → {percent(weight)} ({reason})"
     share = "all traffic" if weight == FULL_WEIGHT else f"{percent(weight)} of traffic"

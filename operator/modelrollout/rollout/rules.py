@@ -432,20 +432,15 @@ def direct_candidate_takes_all(book: Book) -> Move | Wait | None:
 
 
 def _not_ready_for_all(book: Book, candidate: RevisionStatus, cause: str) -> Move | Wait | None:
-    alone = cause in _ALONE and not book.ready(book.stable)
-    if book.plan.surge is not None and book.stable is not None and book.full and not alone:
+    if book.plan.surge is not None and book.stable is not None and book.full:
         return _climb(book, FULL_WEIGHT)
     return None if book.confirmed(candidate, _pods_to_take_all(book, cause)) else candidate_is_loading(book)
-
-
-_ALONE = (Reason.FIRST_VERSION, Reason.STABLE_UNAVAILABLE)
-"""Causes for which one ready pod takes all, where nothing else has any."""
 
 
 def _pods_to_take_all(book: Book, cause: str) -> int:
     """Full count, save where nothing serves: there one ready pod is better than none."""
     nothing_serves = not book.ready(book.stable)
-    alone = cause in _ALONE and nothing_serves
+    alone = cause in (Reason.FIRST_VERSION, Reason.STABLE_UNAVAILABLE) and nothing_serves
     return min(1, book.full) if alone else book.full
 
 
