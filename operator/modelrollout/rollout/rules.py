@@ -455,7 +455,7 @@ def candidate_takes_its_step(book: Book) -> Move | Wait | None:
         or (book.step is not None and candidate.weight >= goal.weight)
     ):
         return None
-    if stopped(book) and book.full:
+    if stopped(book) and book.full and book.status.down is not None:
         # Nothing answers: only what it takes to answer is waited for.
         loading = None if book.confirmed(candidate, book.full) else candidate_is_loading(book)
         return loading or weigh(book, goal)
