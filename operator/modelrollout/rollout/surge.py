@@ -49,7 +49,7 @@ def pods_within(book: Book) -> dict[str, int]:
     kept = max(candidate.replicas, need(full, candidate.weight), min(1, room(book, candidate.revision)))
     return {
         candidate.revision: min(kept, max(1, min(most, full))) if book.drained else kept,
-        stable.revision: min(max(stable.replicas, _grown(book, stable, least)), full),
+        stable.revision: min(max(stable.replicas, _grown(book, stable, max(least, 1))), full),
     }
 
 
