@@ -480,7 +480,7 @@ def _climb(book: Book, goal: int) -> Move | Wait | None:
         return None
     if grown := scale(book, next_pods(book, goal)):
         return grown
-    if book.ready(candidate) < candidate.replicas or not book.applied or not book.route_as_intended:
+    if book.usable(candidate) < candidate.replicas or not book.applied or not book.route_as_intended:
         return _obstacle(book, candidate, candidate.replicas) or pods_are_missing(book)
     return room_is_awaited(book, goal)
 
