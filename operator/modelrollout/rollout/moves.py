@@ -81,7 +81,7 @@ def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
     pods = full if mode is Mode.DIRECT else candidate_pods(plan, full, first)
     if plan.in_place and stable is not None:
         pods = 0
-    if plan.surge is not None and stable is not None:
+    if plan.surge is not None and stable is not None and full:
         pods = min(pods, plan.surge, room(book, target.revision))
     if (before := book.entry(target.revision)) is not None and not book.drained:
         pods = max(pods, before.replicas)  # it may still be getting the requests of the weight that it had
@@ -351,7 +351,7 @@ def recorded_pods(book: Book) -> dict[str, int]:
     plan, stable, candidate = book.plan, book.stable, book.candidate
     if plan.in_place:
         return pods_in_place(book)
-    if plan.surge is not None:
+    if plan.surge is not None and book.full:
         return pods_within(book)
     pods: dict[str, int] = {}
     if candidate is None:

@@ -432,20 +432,15 @@ def direct_candidate_takes_all(book: Book) -> Move | Wait | None:
 
 
 def _not_ready_for_all(book: Book, candidate: RevisionStatus, cause: str) -> Move | Wait | None:
-    alone = cause in _ALONE and not book.ready(book.stable)
-    if book.plan.surge is not None and book.stable is not None and book.full and not alone:
+    if book.plan.surge is not None and book.stable is not None and book.full:
         return _climb(book, FULL_WEIGHT)
     return None if book.confirmed(candidate, _pods_to_take_all(book, cause)) else candidate_is_loading(book)
-
-
-_ALONE = (Reason.FIRST_VERSION, Reason.STABLE_UNAVAILABLE)
-"""Causes for which one ready pod takes all, where nothing else has any."""
 
 
 def _pods_to_take_all(book: Book, cause: str) -> int:
     """Full count, save where nothing serves: there one ready pod is better than none."""
     nothing_serves = not book.ready(book.stable)
-    alone = cause in _ALONE and nothing_serves
+    alone = cause in (Reason.FIRST_VERSION, Reason.STABLE_UNAVAILABLE) and nothing_serves
     return min(1, book.full) if alone else book.full
 
 
@@ -460,7 +455,7 @@ def candidate_takes_its_step(book: Book) -> Move | Wait | None:
         or (book.step is not None and candidate.weight >= goal.weight)
     ):
         return None
-    if stopped(book) and book.full:
+    if stopped(book) and book.full and book.status.down is not None:
         # Nothing answers: only what it takes to answer is waited for.
         loading = None if book.confirmed(candidate, book.full) else candidate_is_loading(book)
         return loading or weigh(book, goal)
@@ -485,7 +480,7 @@ def _climb(book: Book, goal: int) -> Move | Wait | None:
         return None
     if grown := scale(book, next_pods(book, goal)):
         return grown
-    if book.ready(candidate) < candidate.replicas or not book.applied or not book.route_as_intended:
+    if book.usable(candidate) < candidate.replicas or not book.applied or not book.route_as_intended:
         return _obstacle(book, candidate, candidate.replicas) or pods_are_missing(book)
     return room_is_awaited(book, goal)
 

@@ -46,10 +46,12 @@ def pods_within(book: Book) -> dict[str, int]:
         return {candidate.revision: full}
     least = remaining(full, FULL_WEIGHT - int(candidate.weight))
     most = max(need(full, candidate.weight), full + surge - least)
-    kept = max(candidate.replicas, need(full, candidate.weight), min(1, room(book, candidate.revision)))
+    grown = min(max(stable.replicas, _grown(book, stable, max(least, 1))), full)
+    left = room(book, candidate.revision) - max(0, grown - stable.replicas)
+    kept = max(candidate.replicas, need(full, candidate.weight), min(1, left))
     return {
         candidate.revision: min(kept, max(1, min(most, full))) if book.drained else kept,
-        stable.revision: min(max(stable.replicas, _grown(book, stable, least)), full),
+        stable.revision: grown,
     }
 
 
