@@ -13,6 +13,7 @@ from modelrollout.metrics.subscription import Preflight
 from modelrollout.runtime.budget import Budget
 from modelrollout.runtime.queue import Queue
 from modelrollout.runtime.store import Store
+from modelrollout.warmup.warmer import Results
 from tests.fakes.clock import VirtualClock
 from tests.fakes.kube import FakeKube
 from tests.fakes.loop import in_loop
@@ -56,6 +57,20 @@ class NoMetrics:
         return Preflight()
 
 
+class NoGoldenRequests:
+    """Warms nothing."""
+
+    def want(self, key, errand):
+        del key, errand
+
+    def drop(self, key):
+        del key
+
+    def results(self, key, definition):
+        del key, definition
+        return Results()
+
+
 class Shard:
     """One operator on the API server that others use, too."""
 
@@ -69,6 +84,7 @@ class Shard:
             store=self.store,
             queue=self.queue,
             metrics=NoMetrics(),
+            warmer=NoGoldenRequests(),
             settings=self.settings,
             clock=clock,
             events=Events(api, clock, "test"),
