@@ -109,7 +109,7 @@ def test_the_operator_may_change_its_own_lease_only(kubectl: Kubectl, release: s
     def may(verb: str, name: str) -> str:
         return kubectl("auth", "can-i", verb, f"leases.coordination.k8s.io/{name}", "--as", account).out.strip()
 
-    assert (may("update", "modelrollout"), may("update", "other")) == ("yes", "no")
+    assert (may("update", release), may("update", "other")) == ("yes", "no")
 
 
 def acting(kubectl: Kubectl, user: str, found: dict[str, Any]) -> Answer:

@@ -84,8 +84,6 @@ def _differences(run: Told, undisturbed: Told) -> Iterable[str]:
     for name, seconds in run.holds.items():
         if seconds < HOLD:
             yield f"step {name} was held for {seconds:.3f} s of {HOLD:g} s"
-    if run.hit is not None and run.case.kind is not Kind.LOST and run.starts < 2:
-        yield "the operator was not killed"
 
 
 def _weights(run: Told) -> str:

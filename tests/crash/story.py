@@ -91,6 +91,10 @@ def tell(theatre: Theatre, case: Case) -> Told:
         wrong = ""
         try:
             _tell(life, proxy, traffic, case.story)
+            if proxy.hit is not None and case.kind is not Kind.LOST:
+                # One that is struck at its last request is not started again, and may end a moment after the story.
+                over = life.operator
+                life.observer.until(lambda: over.starts > 1 or not over.running, "the operator was killed", 30.0)
             life.operator.kill()
             laws.judge(life)
             _covered_time_is_real(life)
