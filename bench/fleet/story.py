@@ -49,15 +49,13 @@ def run(stage: Stage, minutes: float) -> Result:
 def _synced(stage: Stage, patience: float) -> tuple[Phase, Sync]:
     """All specs change at once, as a GitOps tool does it."""
     started, taken = stage.firsts(begun("2")), {}
-    before = stage.meters.read()
 
     def act() -> None:
         taken.update(stage.apply("2"))
 
     ramp = _phase(stage, "canaries have their first weight", act, in_step("tenth"), patience)
     waits = [max(0.0, started.at[key] - at) for key, at in taken.items()]
-    weighed = Stretch(before, stage.meters.read())
-    return ramp, Sync(median=median(waits), last=max(waits), errors=weighed.refused)
+    return ramp, Sync(median=median(waits), last=max(waits), errors=ramp.refused)
 
 
 def _aborts(stage: Stage, patience: float) -> Aborts:

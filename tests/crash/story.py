@@ -22,6 +22,7 @@ from tests.harness.gateway import Gateway
 from tests.harness.life import Life
 from tests.harness.nursery import Nursery
 from tests.harness.process import Operator
+from tests.harness.specs import errors
 from tests.harness.traffic import Answers, Traffic
 from tests.harness.watching import Observer
 
@@ -33,14 +34,7 @@ STEPS = [
     {"name": "tenth", "weight": 10, "hold": f"{HOLD:.0f}s"},
     {"name": "half", "weight": 50, "hold": f"{HOLD:.0f}s"},
 ]
-ERRORS = {
-    "name": "errors",
-    "errorRate": {},
-    "method": "Threshold",
-    "limit": "5%",
-    "minimumSampleSize": 20,
-    "threshold": {"lookback": "2s", "failures": 2, "of": 3},
-}
+ERRORS = errors("2s")
 SPEC: dict[str, Any] = {
     "steps": STEPS,
     "rollout": {"keepFailed": "1s", "scaleDownDelay": "1s"},

@@ -14,6 +14,18 @@ SWIFT = [{"name": "tenth", "weight": 10, "hold": "1s"}, {"name": "half", "weight
 """Steps that end by themselves, soon."""
 
 
+def errors(lookback: str) -> Json:
+    """A metric that takes a version back after two bad looks of three."""
+    return {
+        "name": "errors",
+        "errorRate": {},
+        "method": "Threshold",
+        "limit": "5%",
+        "minimumSampleSize": 20,
+        "threshold": {"lookback": lookback, "failures": 2, "of": 3},
+    }
+
+
 def image(version: str) -> str:
     return f"registry.example.com/fraud:{version}"
 

@@ -22,7 +22,7 @@ from tests.harness.gateway import Gateway
 from tests.harness.life import Life
 from tests.harness.process import Operator
 from tests.harness.proxy import Proxy
-from tests.harness.specs import behaving
+from tests.harness.specs import behaving, errors
 from tests.harness.traffic import Answers, Traffic
 from tests.harness.watching import Observer, Sight
 from tests.soak.faults import FAULTS, KILLS, Scene
@@ -30,14 +30,7 @@ from tests.soak.faults import FAULTS, KILLS, Scene
 FATES = ("good", "good", "good", "bad", "crash")
 """What a version deserves: to be promoted, to be taken back by its metrics, or never to load."""
 STEPS = [{"name": "tenth", "weight": 10, "hold": "3s"}, {"name": "half", "weight": 50, "hold": "3s"}]
-ERRORS = {
-    "name": "errors",
-    "errorRate": {},
-    "method": "Threshold",
-    "limit": "5%",
-    "minimumSampleSize": 20,
-    "threshold": {"lookback": "4s", "failures": 2, "of": 3},
-}
+ERRORS = errors("4s")
 SPEC: dict[str, Any] = {
     "steps": STEPS,
     "rollout": {"keepFailed": "1s", "scaleDownDelay": "1s", "loadDeadline": "40s", "unavailableDeadline": "10m"},

@@ -278,14 +278,20 @@ def leave(book: Book, ending: Ending, events: tuple[EventNote, ...] = ()) -> Mov
     if candidate.weight:
         status = _all_to_stable(book, status, reason)
     rejected = book.rejection(candidate.revision) is not None
-    kept = Timestamp(book.now + book.plan.keep_failed) if rejected and book.plan.keep_failed else None
-    kept = None if book.plan.in_place else kept
+    kept = _kept_until(book) if rejected else None
     status = with_history(status, candidate, book.now, ending)
     status = change(
         status, candidate.revision, role=Role.FORMER, warm_until=None, kept_until=kept, effective_weight=None
     )
     phase = Phase.FAILED if reason in NEVER_SERVED and not candidate.weight else Phase.ROLLING_BACK
     return Move(without_rollout(status), phase, reason, ending.message, events, urgent=True)
+
+
+def _kept_until(book: Book) -> Timestamp | None:
+    """How long a pod of a rejected version stays for its logs; none does whose place is needed."""
+    if not book.plan.keep_failed or book.plan.in_place:
+        return None
+    return Timestamp(book.now + book.plan.keep_failed)
 
 
 def promote(book: Book) -> Move:
@@ -295,8 +301,7 @@ def promote(book: Book) -> Move:
     rejected = stable is not None and book.rejection(stable.revision) is not None
     stays = book.plan.scale_down_delay and not rejected and not book.plan.in_place
     warm = Timestamp(now + book.plan.scale_down_delay) if stays else None
-    kept = Timestamp(now + book.plan.keep_failed) if rejected and book.plan.keep_failed else None
-    kept = None if book.plan.in_place else kept
+    kept = _kept_until(book) if rejected else None
     cause = book.status.rollout.cause if book.status.rollout else ""
     text = f"Version {candidate.version} is stable" + (f" ({cause})" if cause else "")
     status = with_history(book.status, candidate, now, Ending(Outcome.PROMOTED, cause, text))

@@ -485,13 +485,20 @@ def _climb(book: Book, goal: int) -> Move | Wait | None:
     return room_is_awaited(book, goal)
 
 
-def _obstacle(book: Book, candidate: RevisionStatus, pods: int) -> Wait | None:
-    """What keeps the candidate's weight from rising."""
-    if rollout_blocked := book.status.rollout and book.status.rollout.blocked:
-        return held_back(book, Problem(rollout_blocked.reason, rollout_blocked.message))
+def _hindered(book: Book) -> Wait | None:
+    """What stands in the way whatever the pods are like: the candidate is blocked, or something cannot be written or measured."""
+    if blocked := book.status.rollout and book.status.rollout.blocked:
+        return held_back(book, Problem(blocked.reason, blocked.message))
     for problem in (*book.situation.problems, book.situation.metrics_problem if book.plan.judged else None):
         if problem is not None:
             return held_back(book, problem)
+    return None
+
+
+def _obstacle(book: Book, candidate: RevisionStatus, pods: int) -> Wait | None:
+    """What keeps the candidate's weight from rising."""
+    if (hindered := _hindered(book)) is not None:
+        return hindered
     if not book.confirmed(candidate, pods):
         return pods_are_missing(book) if candidate.weight or book.previewed else candidate_is_loading(book)
     if not book.applied or not (book.route_as_intended or book.status.traffic.set_at is None):
@@ -570,12 +577,8 @@ def one_version_at_a_time(book: Book) -> Move | Wait | None:
 
 def _before_the_stop(book: Book, candidate: RevisionStatus, stable: RevisionStatus) -> Move | Wait | None:
     """What has to be so while something still serves: from the order on, waiting means that nothing does."""
-    rollout = book.status.rollout
-    if rollout is not None and (blocked := rollout.blocked) is not None:
-        return held_back(book, Problem(blocked.reason, blocked.message))
-    for problem in (*book.situation.problems, book.situation.metrics_problem if book.plan.judged else None):
-        if problem is not None:
-            return held_back(book, problem)
+    if (hindered := _hindered(book)) is not None:
+        return hindered
     if candidate.weight:  # of another strategy, which was edited into this one
         if not book.ready(stable):
             return stable_is_unavailable(book, "to take traffic back")

@@ -66,6 +66,31 @@ def revived(life) -> None:
         life.operator.start(wait=False)
 
 
+def outlives(life, proxy, refuses) -> None:
+    """A rollout that waits outlives what the process may not: nothing moves while the server refuses, and then it goes on."""
+    waiting(life)
+    versions = life.versions()
+    proxy.refuses = refuses
+    proxy.end_watches()
+
+    def unmoved() -> bool:
+        revived(life)
+        return life.versions() == versions
+
+    steadily(life, unmoved, 10, "nothing moves")
+    proxy.refuses = lambda _: None
+    life.observer.until(lambda: revived(life) or _sees(life), "it works again")
+    for step in ("tenth", "half"):
+        life.waits(step)
+        life.accepted("Approve", step)
+    life.healthy("2")
+    assert life.timeline() == ALL
+
+
+def _sees(life) -> bool:
+    return life.operator.running and '"ready: ' in life.operator.log.read_text()
+
+
 def test_a_server_that_is_away_for_half_a_minute_moves_nothing(life, proxy):
     waiting(life)
     proxy.away()
@@ -177,47 +202,11 @@ def test_answers_that_take_five_seconds_move_each_weight_once(life, proxy):
 
 
 def test_credentials_that_are_refused_for_a_while_move_nothing(life, proxy):
-    waiting(life)
-    versions = life.versions()
-    proxy.refuses = lambda _: refusal_of(401, "Unauthorized", "Unauthorized")
-    proxy.end_watches()
-
-    def unmoved() -> bool:
-        revived(life)
-        return life.versions() == versions
-
-    steadily(life, unmoved, 10, "nothing moves")
-    proxy.refuses = lambda _: None
-    life.observer.until(lambda: revived(life) or _sees(life), "it works again")
-    for step in ("tenth", "half"):
-        life.waits(step)
-        life.accepted("Approve", step)
-    life.healthy("2")
-    assert life.timeline() == ALL
-
-
-def _sees(life) -> bool:
-    return life.operator.running and '"ready: ' in life.operator.log.read_text()
+    outlives(life, proxy, lambda _: refusal_of(401, "Unauthorized", "Unauthorized"))
 
 
 def test_while_its_own_kinds_are_not_served_nothing_that_runs_is_touched(life, proxy):
-    waiting(life)
-    versions = life.versions()
-    proxy.refuses = lambda request: refusal_of(404, "NotFound", "page not found") if _ours(request) else None
-    proxy.end_watches()
-
-    def unmoved() -> bool:
-        revived(life)
-        return life.versions() == versions
-
-    steadily(life, unmoved, 10, "nothing moves")
-    proxy.refuses = lambda _: None
-    life.observer.until(lambda: revived(life) or _sees(life), "it works again")
-    for step in ("tenth", "half"):
-        life.waits(step)
-        life.accepted("Approve", step)
-    life.healthy("2")
-    assert life.timeline() == ALL
+    outlives(life, proxy, lambda request: refusal_of(404, "NotFound", "page not found") if _ours(request) else None)
 
 
 def _ours(request) -> bool:

@@ -45,13 +45,19 @@ def until(life, condition, what):
     return life.observer.until(condition, what)
 
 
-def test_of_two_processes_one_leads_and_the_other_goes_on_when_it_is_killed(life, make):
+def standing_by(life, make) -> Operator:
+    """A second process beside the one that leads; a version waits in its first step."""
     life.operator, second = make("first"), make("second")
     life.operator.start()
     second.start(wait=False)
     life.begin("1")
     life.apply("2")
     life.waits("tenth")
+    return second
+
+
+def test_of_two_processes_one_leads_and_the_other_goes_on_when_it_is_killed(life, make):
+    second = standing_by(life, make)
     assert leads(life.operator)
     assert not leads(second)
     life.operator.kill()
@@ -114,12 +120,7 @@ def _unmoved(life, versions) -> bool:
 
 def test_a_leader_that_is_stopped_for_longer_than_its_lease_writes_nothing_when_it_wakes(life, make):
     life.excused.add("the_operator_reports_no_fault_of_its_own")  # that the lease was lost is one
-    life.operator, second = make("first"), make("second")
-    life.operator.start()
-    second.start(wait=False)
-    life.begin("1")
-    life.apply("2")
-    life.waits("tenth")
+    second = standing_by(life, make)
     first, life.operator = life.operator, second
     os.kill(first.pid, signal.SIGSTOP)
     life.accepted("Approve", "tenth")

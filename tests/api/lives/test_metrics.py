@@ -6,16 +6,10 @@ from datetime import datetime
 import pytest
 
 from tests.harness.life import conditions, steadily
+from tests.harness.specs import errors
 from tests.harness.traffic import FAULTS, Answers
 
-ERRORS = {
-    "name": "errors",
-    "errorRate": {},
-    "method": "Threshold",
-    "limit": "5%",
-    "minimumSampleSize": 20,
-    "threshold": {"lookback": "2s", "failures": 2, "of": 3},
-}
+ERRORS = errors("2s")
 WORSE = {name: value for name, value in ERRORS.items() if name != "limit"} | {"compare": {"margin": "2"}}
 LATENCY = {name: value for name, value in ERRORS.items() if name != "errorRate"} | {
     "name": "latency",
