@@ -37,7 +37,7 @@ def decide(situation: Situation) -> Decision:
     decided = present(book, answer)
     return Decision(
         decided,
-        wake_at=_wake(situation, answer),
+        wake_at=_wake(book, answer),
         events=_alarm(book, decided),
         checkpoint=essence(decided) == essence(situation.status),
     )
@@ -77,11 +77,15 @@ def _under_plan(situation: Situation, status: ModelDeploymentStatus) -> ModelDep
     return status.model_copy(update={"plan": situation.plan_name, "rollout": rollout, "traffic": traffic})
 
 
-def _wake(situation: Situation, wait: Wait) -> float | None:
-    """When to look again. What has passed without effect is over: an event will come, if anything does."""
+def _wake(book: Book, wait: Wait) -> float | None:
+    """When to look again. What has passed without effect is over: an event will come, if anything does.
+
+    Pods that may go after the drain go then, whatever else is waited for.
+    """
+    drained = () if book.drained or book.drained_at is None else (book.drained_at,)
     # A moment that has only just passed may have missed its condition by a rounding.
-    due = [moment for moment in wait.wake if moment > situation.now - JUST_PASSED]
-    return max(min(due), situation.now + SOONEST) if due else None
+    due = [moment for moment in (*wait.wake, *drained) if moment > book.now - JUST_PASSED]
+    return max(min(due), book.now + SOONEST) if due else None
 
 
 _NOTHING_COVERED = Span("0s")

@@ -99,9 +99,8 @@ def room_is_awaited(book: Book, goal: int) -> Wait:
     """Within a capacity: pods of the other version are on their way out, or are about to be sent there."""
     candidate = book.candidate
     assert candidate is not None
-    wake = () if book.drained_at is None or book.drained else (book.drained_at,)
     message = f"At {percent(candidate.weight)} on the way to {percent(goal)}: the next pod starts as soon as one of the other version is gone."
-    return Wait(Phase.PROGRESSING, Reason.SCALING_UP, message, wake)
+    return Wait(Phase.PROGRESSING, Reason.SCALING_UP, message)
 
 
 def _no_capacity(book: Book) -> Wait | None:
@@ -125,8 +124,7 @@ def place_is_awaited(book: Book) -> Wait:
     going = in_the_place(book, candidate)
     names = ", ".join(entry.version for entry in going if entry.role is Role.FORMER or stopped(book))
     message = f"Version {candidate.version} starts as soon as the last pod of version {names} is gone."
-    wake = () if book.drained_at is None or book.drained else (book.drained_at,)
-    return Wait(Phase.DEPLOYING, Reason.REPLACING, message, wake)
+    return Wait(Phase.DEPLOYING, Reason.REPLACING, message)
 
 
 def metrics_are_awaited(book: Book) -> Wait | None:
@@ -214,8 +212,6 @@ def _steady(book: Book) -> Wait:
     wake: tuple[float, ...] = tuple(
         float(moment) for entry in book.status.revisions for moment in (entry.warm_until, entry.kept_until) if moment
     )
-    if not book.drained and book.drained_at is not None:
-        wake = (*wake, book.drained_at)
     if book.status.down is not None:
         return Wait(Phase.ROLLING_BACK, Reason.RETURNING, f"Version {stable.version} starts again.", wake)
     if not book.applied:
@@ -246,9 +242,7 @@ def _taken_back(book: Book, rejection: Rejection, serving: str) -> Wait:
     wake = [
         float(moment) for entry in book.status.revisions for moment in (entry.kept_until, entry.warm_until) if moment
     ]
-    if book.drained_at is not None and not book.drained:
-        wake.append(book.drained_at)
-    elif not applied and book.situation.route.since is not None:
+    if not applied and book.situation.route.since is not None:
         wake.append(book.situation.route.since + book.situation.timing.settle)
     return Wait(phase, Reason(rejection.reason), message, tuple(wake), stalled=True)
 
