@@ -450,6 +450,13 @@ class ModelDeploymentSpec(
         return self
 
     @model_validator(mode="after")
+    def _mirrors_by_a_gateway(self) -> Self:
+        routed = self.traffic is not None and self.traffic.gateway is not None
+        if self.rollout is not None and self.rollout.mirrors and not routed:
+            raise ValueError(_ROUTED_TEXT)
+        return self
+
+    @model_validator(mode="after")
     def _image(self) -> Self:
         if self.template is None and (self.server is None or self.server.image is None):
             raise ValueError("server.image: an image is needed, such as registry.example.com/fraud:2")
