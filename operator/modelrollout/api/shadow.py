@@ -15,7 +15,8 @@ from pydantic import Field, model_validator
 from .base import Enum, Model, Whole, canonical_json, rule, validations
 from .scalars import FACTOR_PATTERN, Factor, Weight
 
-MATCHES_LIMIT = 8
+MATCHES_LIMIT = 5
+"""An HTTPRoute has room for 128 matches: each of these, for three methods at most, in the rule of each version."""
 IGNORED_LIMIT = 20
 PATH_PATTERN = r"^/[-A-Za-z0-9._~!$&'()*+,;=:@%/]*$"
 _NAME, _INDEX = r"[A-Za-z_][-A-Za-z0-9_]*", r"\[([0-9]{1,4}|\*)\]"
