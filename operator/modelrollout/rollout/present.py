@@ -91,7 +91,9 @@ def _step(book: Book) -> StepStatus | None:
 
 def _traffic(book: Book) -> TrafficStatus:
     got, total = measured(book.status.metrics)
-    share = f"{100 * got / total:.1f} %" if book.candidate and total else None
+    # Copies are no share of anything: stable has answered the same requests, and where answers are compared twice.
+    divided = book.candidate is not None and not book.candidate.mirror and total
+    share = f"{100 * got / total:.1f} %" if divided else None
     traffic = book.status.traffic
     return traffic if traffic.measured == share else traffic.model_copy(update={"measured": share})
 
