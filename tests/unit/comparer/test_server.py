@@ -3,17 +3,28 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import aiohttp
+import pytest
 from aiohttp import web
 
+from modelrollout.api.settings import ComparerSettings
+from modelrollout.api.shadow import Shadow
+from modelrollout.comparer import server
+from modelrollout.comparer.__main__ import METRICS_PORT, PORT
 from modelrollout.comparer.agreement import Comparison
-from modelrollout.comparer.configuration import Configuration, Limits, Version
+from modelrollout.comparer.configuration import VARIABLE, Configuration, Limits, Version
 from modelrollout.comparer.server import Comparer, mirrored, told
+from modelrollout.workload.comparer import comparer_deployment
+from modelrollout.workload.identity import Owner
 from tests.fakes.loop import in_loop
+
+PACKAGE = Path(server.__file__).parent
 
 
 class Model:
@@ -233,12 +244,15 @@ async def test_all_outcomes_are_there_from_the_start_and_readiness_is_told():
             assert response.status == 200
 
 
-def test_a_configuration_that_cannot_be_read_ends_it_with_a_word():
+@pytest.mark.parametrize("module", ["modelrollout.comparer", "comparer"])
+def test_a_configuration_that_cannot_be_read_ends_it_with_a_word(module, tmp_path):
+    """As part of the operator's package, and as the image has it: alone."""
+    shutil.copytree(PACKAGE, tmp_path / "comparer")
     environment = {name: value for name, value in os.environ.items() if name != "COMPARER_CONFIGURATION"}
     for more in ({}, {"COMPARER_CONFIGURATION": "{}"}, {"COMPARER_CONFIGURATION": "no json"}):
         done = subprocess.run(
-            [sys.executable, "-m", "modelrollout.comparer"],
-            env=environment | more,
+            [sys.executable, "-m", module],
+            env=environment | more | {"PYTHONPATH": str(tmp_path)},
             capture_output=True,
             text=True,
             timeout=60,
@@ -246,3 +260,26 @@ def test_a_configuration_that_cannot_be_read_ends_it_with_a_word():
         )
         assert done.returncode == 2
         assert done.stderr.startswith("COMPARER_CONFIGURATION cannot be read")
+
+
+def test_it_reads_what_the_operator_writes():
+    """The two know nothing of each other but this text."""
+    settings = ComparerSettings(image="comparer:1")
+    shadow = Shadow.model_validate(
+        {
+            "percent": 10,
+            "match": [{"method": "POST"}],
+            "compare": {"method": "Tolerance", "tolerance": "1%", "path": "a[*].b", "ignore": ["t"]},
+        }
+    )
+    made = comparer_deployment(Owner("ml", "fraud", "u"), settings, shadow, "2-bb", "1-aa")
+    [container] = made["spec"]["template"]["spec"]["containers"]
+    [variable] = container["env"]
+    assert variable["name"] == VARIABLE
+    found = Configuration.parse(variable["value"])
+    assert found.candidate == Version("2-bb", "http://fraud-2-bb.ml.svc:80")
+    assert found.stable == Version("1-aa", "http://fraud-1-aa.ml.svc:80")
+    assert found.comparison == Comparison.of(shadow.compare.written())
+    assert (found.comparison.relative, found.comparison.tolerance) == (True, 0.01)
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"http": PORT, "metrics": METRICS_PORT}
