@@ -9,7 +9,6 @@ anything else is tried. What the server refuses becomes a `Problem` in words; a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,7 @@ from modelrollout.api.reasons import Reason
 from modelrollout.api.settings import ComparerSettings
 from modelrollout.api.status import ModelDeploymentStatus, RevisionStatus, Role
 from modelrollout.kube.api import KubeApi
-from modelrollout.kube.apply import Applied, Applier, Foreign, controller_of
+from modelrollout.kube.apply import Applied, Applier, Foreign
 from modelrollout.kube.errors import Conflict, Forbidden, Invalid, NotFound
 from modelrollout.kube.kinds import (
     AUTOSCALER,
@@ -39,12 +38,12 @@ from modelrollout.runtime.store import Store
 from modelrollout.traffic.base import RouteIntent
 from modelrollout.traffic.routers import router_for
 from modelrollout.workload import objects
-from modelrollout.workload.comparer import comparer_monitor, comparer_name
+from modelrollout.workload.comparer import comparer_name
 from modelrollout.workload.identity import Owner
 from modelrollout.workload.records import RevisionRecord
 
 from .children import Children
-from .comparing import Comparer
+from .comparing import Comparer, unmonitor
 from .fields import plan_fields
 from .kinds import Remembered, ServedKinds
 from .views import DeploymentView, seen
@@ -219,6 +218,10 @@ class Actor:
             if kind not in _REMOVABLE or (kind, name) in wanted:
                 continue
             ref = Ref(_REMOVABLE[kind], work.owner.namespace, name)
+            if (kind, name) == (DEPLOYMENT.kind, comparer_name(work.owner.name)):
+                await unmonitor(
+                    self.api, self.served, work.owner
+                )  # first: while the Deployment is there this is tried again
             try:
                 await self.api.delete(ref, uid=entry.uid, resource_version=entry.resource_version)
             except NotFound:
@@ -226,8 +229,6 @@ class Actor:
             except Conflict:
                 await self._refresh(ref)
                 raise Moved(f"{ref} changed before it was deleted") from None
-            if (kind, name) == (DEPLOYMENT.kind, comparer_name(work.owner.name)):
-                await self._unmonitor(work.owner)
 
     def _compared(self, work: Pass) -> set[tuple[str, str]]:
         """The comparer, while it is needed and, with the last copies under way, for a drain afterwards."""
@@ -237,16 +238,6 @@ class Actor:
                 return set()
             work.left = work.left or (DEPLOYMENT.kind, name) in work.children.named
         return {(DEPLOYMENT.kind, name), (SERVICE.kind, name)}
-
-    async def _unmonitor(self, owner: Owner) -> None:
-        if not await self.served.has(POD_MONITOR):
-            return
-        manifest = comparer_monitor(owner)
-        self.served.forget(manifest)
-        with suppress(NotFound, Conflict):
-            ref = Ref(POD_MONITOR, owner.namespace, comparer_name(owner.name))
-            if controller_of(await self.api.get(ref)) == owner.uid:
-                await self.api.delete(ref)
 
     async def _ensure(self, work: Pass, manifest: dict[str, Any]) -> None:
         kind = KINDS[manifest["apiVersion"], manifest["kind"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,10 @@ from modelrollout.api.reasons import Reason
 from modelrollout.api.settings import ComparerSettings
 from modelrollout.api.shadow import Shadow
 from modelrollout.api.status import ModelDeploymentStatus, Role
-from modelrollout.kube.kinds import DEPLOYMENT
+from modelrollout.kube.api import KubeApi
+from modelrollout.kube.apply import controller_of
+from modelrollout.kube.errors import Conflict, NotFound
+from modelrollout.kube.kinds import DEPLOYMENT, POD_MONITOR, ref_of
 from modelrollout.rollout.mirroring import compares_ahead
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.situation import Problem
@@ -18,6 +22,7 @@ from modelrollout.workload.comparer import comparer_deployment, comparer_monitor
 from modelrollout.workload.identity import Owner
 
 from .children import Children
+from .kinds import ServedKinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,18 @@ class Comparer:
     def monitor(self) -> dict[str, Any]:
         """Its PodMonitor."""
         return comparer_monitor(self.owner)
+
+
+async def unmonitor(api: KubeApi, served: ServedKinds, owner: Owner) -> None:
+    """Remove the PodMonitor, if it is ours. Raises `ApiError`."""
+    if not await served.has(POD_MONITOR):
+        return
+    manifest = comparer_monitor(owner)
+    served.forget(manifest)
+    ref = ref_of(manifest)
+    with suppress(NotFound, Conflict):
+        if controller_of(await api.get(ref)) == owner.uid:
+            await api.delete(ref)
 
 
 def is_compared(children: Children, candidate: str) -> bool:

@@ -16,12 +16,18 @@ from modelrollout.api.spec import Gateway, ParentRef
 from modelrollout.kube.api import KubeApi
 from modelrollout.kube.errors import ApiError, Forbidden, NotFound
 from modelrollout.kube.kinds import GATEWAY, GATEWAY_CLASS, Kind, Ref
-from modelrollout.rollout.situation import MirrorFacts, Problem
+from modelrollout.rollout.mirroring import mirrors_next
+from modelrollout.rollout.situation import MirrorFacts, Problem, Situation
 from modelrollout.runtime.clock import Clock
 from modelrollout.traffic.mirroring import lacking
 
+from .fields import plan_fields
+from .memory import Memory
+
 ASK_AGAIN = 60.0
 """Seconds for which an answer is taken as true."""
+STILL_AGAIN = 600.0
+"""Seconds after which gateways that can mirror are asked again, while they do."""
 _REMEMBERED = 1000
 
 
@@ -37,6 +43,24 @@ class Gateways:
     clock: Clock
     _answers: dict[tuple[str, str], tuple[str, frozenset[str], float]] = field(default_factory=dict)
     """By Gateway: its class, the features that it names, and when that was read."""
+
+    async def ask(self, namespace: str, situation: Situation, memory: Memory) -> bool:
+        """Find out whether the copies that a step wants can be made, and now and then whether they still can.
+
+        The answer goes into `memory`; tells whether there is a new one. Where no step wants copies nothing is asked.
+        """
+        plan, now = situation.plan, self.clock.monotonic()
+        shadows = mirrors_next(plan, situation.status) if plan is not None else ()
+        traffic = plan_fields(plan).traffic if plan is not None and shadows else None
+        if traffic is None or traffic.gateway is None:
+            memory.mirror = None
+            return False
+        can = memory.mirror is not None and memory.mirror.known and memory.mirror.problem is None
+        if memory.mirror is not None and now - memory.mirror_at < (STILL_AGAIN if can else ASK_AGAIN / 2):
+            return False
+        memory.mirror = await self.mirroring(namespace, traffic.gateway, min(shadow.percent for shadow in shadows))
+        memory.mirror_at = now
+        return True
 
     async def mirroring(self, namespace: str, gateway: Gateway, share: int) -> MirrorFacts:
         """Whether all parents of a route in `namespace` can mirror a share (basis points) of its requests. Never raises for the API."""

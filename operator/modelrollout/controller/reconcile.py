@@ -26,7 +26,6 @@ from modelrollout.kube.pods import read_pods
 from modelrollout.metrics.subscription import MetricsSource
 from modelrollout.rollout.book import Book, shares
 from modelrollout.rollout.decide import decide
-from modelrollout.rollout.mirroring import mirrors_next
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.rollout.situation import Decision, EventNote, Problem, Situation
@@ -39,7 +38,6 @@ from modelrollout.workload.identity import Owner, selector
 from .act import Actor, Moved, Pass
 from .children import Children
 from .commands import Answers
-from .fields import plan_fields
 from .gateways import Gateways
 from .kinds import ServedKinds
 from .measure import Measured
@@ -55,8 +53,6 @@ TURNS = 12
 """Decisions in one pass; more means that something writes against us, and the queue's back-off takes over."""
 PROBLEMS_AGAIN = 30.0
 """Seconds after which something that stood in the way is tried again."""
-GATEWAYS_AGAIN = 600.0
-"""Seconds after which gateways that can mirror are asked again, while they do."""
 PODS_AGAIN = 10.0
 """Seconds after which the pods of a revision that stays unready are read again."""
 
@@ -147,7 +143,7 @@ class Controller:
         await self._read_pods(key, entry, memory)
         children = self._children(key, memory)
         situation = self._observer.situation(key, entry, children, memory)
-        if await self._ask_gateways(key, situation, memory):
+        if await self._gateways.ask(key[0], situation, memory):
             situation = self._observer.situation(key, entry, self._children(key, memory), memory)
         decided_at = self.clock.monotonic()
         decision = decide(situation)
@@ -183,22 +179,6 @@ class Controller:
                 continue
             labels = ",".join(f"{name}={value}" for name, value in selector(key[1], revision).items())
             memory.pods[revision] = PodsSeen(await read_pods(self.api, key[0], labels), found.view, now)
-
-    async def _ask_gateways(self, key: Key, situation: Situation, memory: Memory) -> bool:
-        """Find out whether the copies that a step wants can be made, and now and then whether they still can; tells whether it asked."""
-        plan, now = situation.plan, self.clock.monotonic()
-        shadows = mirrors_next(plan, situation.status) if plan is not None else ()
-        traffic = plan_fields(plan).traffic if plan is not None and shadows else None
-        if traffic is None or traffic.gateway is None:
-            memory.mirror = None
-            return False
-        settled = memory.mirror is not None and memory.mirror.known and memory.mirror.problem is None
-        if memory.mirror is not None and now - memory.mirror_at < (GATEWAYS_AGAIN if settled else PROBLEMS_AGAIN):
-            return False
-        share = min(shadow.percent for shadow in shadows)
-        memory.mirror = await self._gateways.mirroring(key[0], traffic.gateway, share)
-        memory.mirror_at = now
-        return True
 
     async def _moved_on(self, key: Key, situation: Situation, decision: Decision) -> bool:
         """Before a weight rises or pods go: one fresh read of the Deployments concerned. True if that changed what we know."""
