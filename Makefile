@@ -10,7 +10,7 @@ CLUSTER ?=
 
 STAMP := $(VENV)/.installed
 
-.PHONY: help check lint test test-unit test-api test-e2e demo demo-down histories crash-matrix generate lock clean
+.PHONY: help check lint test test-unit test-api test-e2e demo demo-down histories crash-matrix soak generate lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,10 @@ histories: $(STAMP) ## Many random histories of the decision core: make historie
 crash-matrix: $(STAMP) ## Kill the operator around each request of a promotion and a rollback; writes docs/crash-matrix.md
 	$(RUN) -m tests.cluster up --flavor kwok
 	$(RUN) -m tests.crash --write docs/crash-matrix.md
+
+soak: $(STAMP) ## Half an hour of random faults over 50 rollouts: make soak SEED=42
+	$(RUN) -m tests.cluster up --flavor kwok
+	$(RUN) -m tests.soak $(if $(SEED),--seed $(SEED))
 
 generate: $(STAMP) ## Make generated files again: CRDs, reference, chart README, CLI reference
 	$(RUN) -m modelrollout.api.crd crds

@@ -281,6 +281,40 @@ def analyses() -> st.SearchStrategy[Spec]:
     )
 
 
+def warm_ups() -> st.SearchStrategy[Spec]:
+    """Valid `spec.rollout.warmUp`."""
+    value = st.one_of(st.booleans(), st.integers(-99, 99), st.just(0.25), st.text(max_size=9), st.just([1, {"a": "b"}]))
+    place = st.sampled_from(["$", "$.predictions[0].label", "score", "[1].a-b"])
+    at_a_place = st.builds(lambda path, more: {"path": path, **more}, place, some(equals=value, tolerance=factors()))
+    expect = st.one_of(
+        some(status=st.integers(100, 599), json=st.lists(at_a_place, min_size=1, max_size=2)),
+        some(status=st.integers(100, 599), body=st.text(max_size=20)),
+    )
+    body = st.one_of(
+        some(method=st.sampled_from(["GET", "POST"])),
+        st.fixed_dictionaries({"json": st.just({"x": [1.5, "a"]})}, optional={"method": st.just("PUT")}),
+        st.fixed_dictionaries({"body": st.text(max_size=20)}),
+    )
+    request = st.builds(
+        lambda name, path, form, more: {"name": name, "path": path, **form, **more},
+        labels(),
+        st.sampled_from(["/", "/v1/predict?raw=%20&a=b"]),
+        body,
+        some(expect=expect, headers=st.dictionaries(st.sampled_from(["X-Team", "Content-Type"]), st.just("a/b"))),
+    )
+    timed = st.builds(
+        lambda bound, more: {"latency": bound, **more},
+        st.sampled_from(["200ms", "2s"]),
+        some(tries=st.integers(1, 100)),
+    )
+    return st.builds(
+        lambda requests, one, other: {"requests": requests, **one, **other},
+        st.lists(request, min_size=1, max_size=3, unique_by=lambda found: found["name"]),
+        st.just({}) | timed,
+        some(repeats=st.integers(1, 100), timeout=st.sampled_from(["3s", "5m"])),
+    )
+
+
 def rollouts() -> st.SearchStrategy[Spec]:
     """Valid `spec.rollout`."""
     how = st.one_of(
@@ -288,8 +322,12 @@ def rollouts() -> st.SearchStrategy[Spec]:
         st.builds(lambda more: {"strategy": "BlueGreen", **more}, some(steps=steps_at_once())),
         st.builds(lambda more: {"strategy": "Shadow", **more}, some(steps=steps_that_mirror())),
         st.fixed_dictionaries({"steps": steps_that_mirror()}),
+        st.builds(
+            lambda more: {"strategy": "Replace", **more}, some(steps=st.just([{"weight": "100%"}, {"weight": 100}]))
+        ),
     )
     rest = some(
+        warmUp=warm_ups(),
         loadDeadline=durations(),
         unavailableDeadline=durations(),
         scaleDownDelay=durations(),
@@ -396,8 +434,16 @@ def specs() -> st.SearchStrategy[Spec]:
         rollout=rollouts(),
         analysis=analyses(),
     )
-    made = st.builds(lambda *parts: {key: value for part in parts for key, value in part.items()}, source, scale, rest)
+    made = st.builds(
+        lambda *parts: _fixed({key: value for part in parts for key, value in part.items()}), source, scale, rest
+    )
     return made.map(_mirrored_by_a_gateway)
+
+
+def _fixed(spec: Spec) -> Spec:
+    """One version at a time has no autoscaler."""
+    in_place = spec.get("rollout", {}).get("strategy") == "Replace"
+    return _without_scale(spec) if in_place and "autoscaling" in spec else spec
 
 
 def _mirrored_by_a_gateway(spec: Spec) -> Spec:
@@ -454,6 +500,11 @@ def _mirroring(*found: Spec, strategy: str | None = None, traffic: Spec | None =
 
 _MATCH = [{"method": "POST", "path": "/predict"}]
 
+
+def _golden(request: Spec, **fields: Any) -> Fault:
+    return _put("rollout", "warmUp", value={"requests": [{"name": "g", "path": "/"} | request], **fields})
+
+
 FAULTS: dict[str, Fault] = {
     "a step that mirrors and serves": _mirroring({"shadow": {"percent": 10}, "weight": 5}),
     "a step that mirrors and serves a little": _mirroring({"shadow": {"percent": 10}, "weight": "0.01%"}),
@@ -486,6 +537,44 @@ FAULTS: dict[str, Fault] = {
     "disagreement without a limit": _metric(disagreement={}),
     "disagreement about live traffic": _metric(disagreement={}, limit="1%", when=["Shadow", "Live"]),
     "disagreement that comes late": _metric(disagreement={}, limit="1%", delay="5m"),
+    "copies where pods are few": lambda spec: {
+        **_without_scale(spec),
+        **_mirroring()(spec),
+        "rollout": {"capacity": {"maxSurge": 1}, "steps": [{"shadow": {"percent": 10}}]},
+    },
+    "copies beside a version that is stopped": _mirroring(strategy="Replace"),
+    "a capacity of no pod to spare": _put("rollout", value={"capacity": {"maxSurge": 0}}),
+    "a capacity of a full second set": _put(
+        "rollout", value={"capacity": {"maxSurge": 1}, "candidateReplicas": "Full"}
+    ),
+    "a capacity of one switch": _put("rollout", value={"strategy": "BlueGreen", "capacity": {"maxSurge": 1}}),
+    "a capacity where pods are the share": lambda spec: {
+        **_without_scale(spec),
+        "traffic": {"service": {}},
+        "rollout": {"capacity": {"maxSurge": 1}},
+    },
+    "a share beside a version that is stopped": _put(
+        "rollout", value={"strategy": "Replace", "steps": [{"weight": 50}, {"weight": 100}]}
+    ),
+    "an autoscaler of one place": lambda spec: {
+        **_without_scale(spec),
+        "autoscaling": _CPU,
+        "rollout": {"strategy": "Replace"},
+    },
+    "a warm-up without requests": _put("rollout", "warmUp", value={"requests": []}),
+    "two golden requests of one name": _put(
+        "rollout", "warmUp", value={"requests": [{"name": "g", "path": "/"}, {"name": "g", "path": "/a"}]}
+    ),
+    "a golden request to another host": _golden({"path": "http://elsewhere/"}),
+    "a golden request with two bodies": _golden({"json": {}, "body": "x"}),
+    "a golden answer of two forms": _golden({"expect": {"body": "x", "json": [{"path": "$"}]}}),
+    "a golden path with a wildcard": _golden({"expect": {"json": [{"path": "$..a"}]}}),
+    "a golden request that deletes": _golden({"method": "DELETE"}),
+    "a golden status that is none": _golden({"expect": {"status": 99}}),
+    "a golden header with a line break": _golden({"headers": {"X-A": "b\r\nX-C: d"}}),
+    "a hundred and one repeats": _golden({}, repeats=101),
+    "a warm-up latency of words": _golden({}, latency="fast"),
+    "tries of no latency": _golden({}, tries=3),
     "weights fall": _steps({"weight": 25}, {"weight": "5%"}),
     "a weight above 100": _steps({"weight": 101}),
     "a weight text above 100": _steps({"weight": "100.01%"}),

@@ -81,6 +81,8 @@ def kind_of(node: Schema) -> str:
         return " \\| ".join(f"`{word}`" for word in node["enum"])
     if node.get("x-kubernetes-int-or-string"):
         return "integer or text"
+    if "type" not in node:
+        return "any value"
     if node["type"] == "array":
         return f"list of {kind_of(node['items'])}"
     if node["type"] == "string":

@@ -6,9 +6,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.fleet.report import document, setup, table, write_docs
+from bench.fleet.bars import missed
+from bench.fleet.report import bars, document, setup, table, write_docs
+from bench.fleet.result import Result
+from bench.fleet.shelf import Kept, keep
 from bench.fleet.stage import NotInTimeError, Stage, say
-from bench.fleet.story import Result, run
+from bench.fleet.story import run
 from bench.fleet.workload import Workload
 from tests.api.kubectl import Kubectl, until
 from tests.cluster import ClusterError, Flavor, make_cluster
@@ -21,17 +24,27 @@ NAMESPACES = 4
 def main() -> None:
     arguments = _arguments()
     around = setup(_command(arguments))  # now: what is committed meanwhile is not what runs
-    results = []
+    minutes = sum(estimate(rollouts, arguments.minutes) for rollouts in arguments.rollouts)
+    say(f"about {minutes:.0f} min on two cores")
+    fresh: list[Kept] = []
     try:
         for rollouts in arguments.rollouts:
-            results.append(_measure(rollouts, arguments))
-            say("\n" + table(results))
+            fresh.append(Kept(_measure(rollouts, arguments), around))
+            results = [kept.result for kept in fresh]
+            say(f"\n{table(results)}\n\n{bars(results)}")
+            if arguments.write_docs:
+                write_docs(keep(fresh))
     except (ClusterError, NotInTimeError) as error:
         sys.exit(f"bench.fleet: {error}")
-    found = document(results, around, arguments.minutes)
-    if arguments.write_docs:
-        write_docs(found)
-    print(json.dumps(found, indent=2) if arguments.json else table(results))
+    results = [kept.result for kept in fresh]
+    print(json.dumps(document(fresh), indent=2) if arguments.json else f"{table(results)}\n\n{bars(results)}")
+    if short := missed(results):
+        say("\nNot kept:\n" + "\n".join(f"  {line}" for line in short))
+
+
+def estimate(rollouts: int, minutes: float) -> float:
+    """Minutes that one fleet takes: three times everything moves, at about six rollouts a second."""
+    return minutes + 3 + 3 * rollouts / 6 / 60
 
 
 def _arguments() -> argparse.Namespace:
@@ -42,7 +55,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=6.0, help="how long the steady fleet is measured (default 6)")
     parser.add_argument("--interval", type=int, default=15, help="seconds of a window (default 15)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--write-docs", action="store_true", help="put the figures into docs/benchmarks.md")
+    parser.add_argument(
+        "--write-docs",
+        action="store_true",
+        help="keep the figures and write docs/benchmarks.md and its plot, with those of other sizes kept so far",
+    )
     parser.add_argument("--keep", action="store_true", help="leave the cluster and the operator's log")
     return parser.parse_args()
 

@@ -39,6 +39,8 @@ class Reading:
     memory: int
     peak: int
     requests: Requests
+    refused: int
+    """Requests that the API server did not carry out, other than by saying that something is not there or has changed."""
     histograms: dict[str, Buckets]
     depth: int
     served: Requests
@@ -67,6 +69,7 @@ class Meters:
             memory,
             peak,
             _requests(own, "modelrollout_api_requests_total"),
+            _refused(own),
             {name: _buckets(own, metric) for name, metric in _HISTOGRAMS.items()},
             int(next((sample.value for sample in own if sample.name == "workqueue_depth"), 0)),
             _requests(served, "apiserver_request_total"),
@@ -93,6 +96,10 @@ class Stretch:
     @property
     def queries(self) -> int:
         return self.last.queries - self.first.queries
+
+    @property
+    def refused(self) -> int:
+        return self.last.refused - self.first.refused
 
     @property
     def received(self) -> int:
@@ -157,6 +164,12 @@ def _requests(samples: Iterable[Any], name: str) -> Requests:
             key = sample.labels["verb"], sample.labels["resource"]
             found[key] = found.get(key, 0) + int(sample.value)
     return found
+
+
+def _refused(samples: Iterable[Any]) -> int:
+    ordinary = ("1", "2", "404", "409")
+    wanted = (one for one in samples if one.name == "modelrollout_api_requests_total")
+    return sum(int(one.value) for one in wanted if not one.labels["code"].startswith(ordinary))
 
 
 def _buckets(samples: Iterable[Any], metric: str) -> Buckets:

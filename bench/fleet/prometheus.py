@@ -1,7 +1,8 @@
 """The played Prometheus, a process of its own: watches pods and routes, answers the query API, counts what it was asked.
 
-It prints its address in one line and ends with its standard input. `/stats` says how many queries it answered, how many bytes
-that made and what CPU it took.
+It prints its address in one line and ends with its standard input. Each line of that is one JSON list of revisions
+(`[[namespace, model, revision], …]`) which turn bad at once; it answers with a line that says when. `/stats` says how many queries
+it answered, how many bytes that made and what CPU it took.
 """
 
 import argparse
@@ -92,7 +93,11 @@ def main() -> None:
     with FaultyServer(samples) as double:
         double.fault = Answers(samples)
         print(double.url, flush=True)
-        sys.stdin.read()
+        for line in sys.stdin:
+            now = time.time()
+            for namespace, model, revision in json.loads(line):
+                samples.turn_bad(namespace, model, revision, now)
+            print(now, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Everything around the operator: the people who apply, the gateway that accepts, the Prometheus that answers, the waiting."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -15,9 +16,11 @@ from tests.harness.apiserver import APPLY, PATHS, ApiServer
 from tests.harness.background import Background
 from tests.harness.gateway import Gateway
 from tests.harness.process import ROOT, Operator
-from tests.harness.watching import Observer
+from tests.harness.watching import Observer, Sight
 
 Json = dict[str, Any]
+Key = tuple[str, str]
+"""Namespace and name."""
 Condition = Callable[[Json], Any]
 """Of a ModelDeployment with a status."""
 
@@ -39,6 +42,21 @@ class NotInTimeError(Exception):
     """The fleet did not get there."""
 
 
+class Firsts:
+    """When a condition was first seen to hold, for each resource: monotonic seconds, a watch's delay late."""
+
+    def __init__(self, condition: Condition) -> None:
+        self.at: dict[Key, float] = {}
+        self._condition = condition
+
+    def __call__(self, sight: Sight) -> None:
+        if sight.kind != "ModelDeployment" or sight.gone or not sight.raw.get("status"):
+            return
+        key = sight.raw["metadata"]["namespace"], sight.name
+        if key not in self.at and self._condition(sight.raw):
+            self.at[key] = sight.at
+
+
 class Stage:
     """A context: made before the operator starts, gone after it has ended."""
 
@@ -52,6 +70,7 @@ class Stage:
         self._server = ApiServer(self._background, kubeconfig)
         self._stack.callback(self._server.close)
         self._observers: dict[str, Observer] = {}
+        self._ended: set[Key] = set()
         for namespace in workload.namespaces:
             observer = Observer(self._server, namespace, ("ModelDeployment", "HTTPRoute"), history=False)
             gateway = Gateway(self._server, observer, namespace)
@@ -81,6 +100,7 @@ class Stage:
         self._stack.callback(process.wait, 30)
         self._stack.callback(process.stdin.close)
         self._stack.callback(process.stdout.close)
+        self._prometheus_process = process
         url = process.stdout.readline().strip()
         if not url:
             raise NotInTimeError("the played Prometheus did not start")
@@ -93,8 +113,12 @@ class Stage:
         async with self._server._session.get(f"{self._server.url}/metrics") as answer:  # noqa: SLF001
             return await answer.text()
 
-    def apply(self, version: str, *, finishing: bool = False) -> None:
-        """Have the whole fleet ask for a version, as fast as the API server takes it."""
+    def apply(self, version: str, *, finishing: bool = False) -> dict[Key, float]:
+        """Have the fleet ask for a version, as fast as the API server takes it; when each was taken, in monotonic seconds.
+
+        Those whose candidate was taken back are let be.
+        """
+        taken: dict[Key, float] = {}
 
         async def all_of_it() -> None:
             slots = asyncio.Semaphore(SIDE_BY_SIDE)
@@ -104,26 +128,82 @@ class Stage:
                 path = f"{PATHS['ModelDeployment'].format(namespace)}/{name}"
                 async with slots:
                     await self._server.ask("PATCH", path, manifest, content=APPLY, fieldManager="team", force="true")
+                taken[namespace, name] = time.monotonic()
 
-            await asyncio.gather(*(one(*key) for key in self.workload.names()))
+            await asyncio.gather(*(one(*key) for key in self.workload.names() if key not in self._ended))
 
         self._background.call(all_of_it(), 60 + self.workload.rollouts)
+        return taken
+
+    def firsts(self, condition: Condition) -> Firsts:
+        """Note from now on when the condition is first seen to hold, for each resource."""
+        found = Firsts(condition)
+        for observer in self._observers.values():
+            observer.listen(found)
+        return found
+
+    def turn_bad(self, keys: Collection[Key]) -> float:
+        """Have the candidates of these rollouts fail from now on; returns since when, in seconds of the wall clock."""
+        self._ended |= set(keys)
+        process = self._prometheus_process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps([[*key, self._candidate(*key)] for key in keys]) + "\n")
+        process.stdin.flush()
+        return float(process.stdout.readline())
+
+    def abort(self, namespace: str, name: str) -> float:
+        """Have somebody abort a rollout; returns when the order was given, in monotonic seconds."""
+        self._ended.add((namespace, name))
+        spec = {"target": name, "action": "Abort", "revision": self._candidate(namespace, name), "by": "alice"}
+        manifest = {
+            "apiVersion": "modelrollout.dev/v1alpha1",
+            "kind": "RolloutCommand",
+            "metadata": {"name": f"{name}-abort"},
+            "spec": spec,
+        }
+        began = time.monotonic()
+        self._background.call(self._server.ask("POST", PATHS["RolloutCommand"].format(namespace), manifest))
+        return began
+
+    def _candidate(self, namespace: str, name: str) -> str:
+        raw = self._observers[namespace].now("ModelDeployment", name)
+        assert raw is not None
+        return str(raw["status"]["rollout"]["revision"])
+
+    @property
+    def healthy(self) -> list[Key]:
+        """The rollouts whose candidate nobody has taken back."""
+        return [key for key in self.workload.names() if key not in self._ended]
 
     def until(self, condition: Condition, what: str, seconds: float) -> float:
-        """Wait until the condition holds for every resource; returns how long that took."""
+        """Wait until the condition holds for every healthy resource; returns how long that took."""
+        among = set(self.healthy)
+
+        def lost(raw: Json) -> bool:
+            return _key(raw) in among and taken_back(raw)
+
+        def there() -> int:
+            if self.count(lost):
+                raise NotInTimeError(
+                    f"{what}: {self.count(lost)} healthy versions were taken back. {self._words(lost)}"
+                )
+            return self.count(lambda raw: _key(raw) in among and condition(raw))
+
+        return self.wait(there, what, len(among), seconds, lambda raw: _key(raw) in among and not condition(raw))
+
+    def wait(
+        self, there: Callable[[], int], what: str, goal: int, seconds: float, behind: Condition = lambda _: False
+    ) -> float:
+        """Wait until `there` has come to `goal`, with a word of progress now and then; returns how long that took."""
         began = told = time.monotonic()
-        while (there := self.count(condition)) < self.workload.rollouts:
-            if (lost := self.count(taken_back)) > 0:
-                raise NotInTimeError(f"{what}: {lost} healthy versions were taken back. {self._words(taken_back)}")
+        while (reached := there()) < goal:
             now = time.monotonic()
             if now - told >= EVERY:
                 told = now
-                say(f"  {what}: {there} of {self.workload.rollouts} after {now - began:.0f} s")
+                say(f"  {what}: {reached} of {goal} after {now - began:.0f} s")
             if now - began > seconds:
-                behind = self._words(lambda raw: not condition(raw))
-                raise NotInTimeError(
-                    f"{what}: only {there} of {self.workload.rollouts} after {seconds:.0f} s. {behind}"
-                )
+                raise NotInTimeError(f"{what}: only {reached} of {goal} after {seconds:.0f} s. {self._words(behind)}")
             time.sleep(0.2)
         return time.monotonic() - began
 
@@ -160,6 +240,10 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _key(raw: Json) -> Key:
+    return raw["metadata"]["namespace"], raw["metadata"]["name"]
+
+
 def healthy(version: str) -> Condition:
     """The version carries all traffic, and the spec that asks for it was seen."""
 
@@ -176,8 +260,18 @@ def healthy(version: str) -> Condition:
 
 
 def taken_back(raw: Json) -> bool:
-    """No version of a fleet is bad."""
+    """Of a healthy version an error."""
     return raw["status"].get("phase") in ("RolledBack", "Failed")
+
+
+def begun(version: str) -> Condition:
+    """The version was recorded as the candidate: its rollout has started."""
+    return lambda raw: bool(raw["status"]["summary"].get("candidate") == version)
+
+
+def weightless(raw: Json) -> bool:
+    """What was taken back is recorded to have no traffic."""
+    return not raw["status"].get("rollout") and bool(raw["status"].get("rejected"))
 
 
 def in_step(name: str) -> Condition:

@@ -1,115 +1,99 @@
-"""One fleet from its first versions to its promotion, with an operator that is restarted on the way, and what each part cost."""
+"""One fleet from its first versions to its end, with an operator that is restarted on the way, and what each part cost.
+
+After the restart a few canaries are aborted by hand, half of them turn bad at once, and the rest is promoted.
+"""
 
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from statistics import median
 
-from bench.fleet.meters import Reading, Requests, Stretch, reads, writes
-from bench.fleet.stage import Condition, Stage, healthy, in_step, judged, say
+from bench.fleet.meters import Reading, Stretch, reads, writes
+from bench.fleet.result import Aborts, Breach, Phase, Restart, Result, Sync
+from bench.fleet.stage import Condition, Stage, begun, healthy, in_step, judged, say, weightless
 
+ABORTED = 5
+"""Canaries that are aborted by hand, one after another."""
 GRID_POINTS = 3
 """Windows that pass before a fleet counts as steady."""
+AFTER_THE_POINT = 0.5
+"""Seconds."""
+MEBIBYTE = 1 << 20
 PATIENCE = 240.0
 """Seconds that a phase may take, …"""
 EACH = 2.0
 """… and so many more for each rollout: the played cluster shares the machine."""
 
 
-@dataclass(frozen=True)
-class Phase:
-    """What a part of the story cost. `cpu` in seconds, memory in MiB, latencies in seconds (upper bounds of buckets)."""
-
-    seconds: float
-    cpu: float
-    memory: float
-    peak: float
-    requests: Requests
-    served: Requests
-    queries: int
-    received: int
-    wait_p50: float | None
-    wait_p99: float | None
-    work_p50: float | None
-    work_p99: float | None
-    lag_p99: float | None
-    looks: int
-    """How often a rollout was observed and decided."""
-    load: float
-    """Load average of the machine over the last minute at the end."""
-
-    @property
-    def writes(self) -> int:
-        """Writes of the operator, Events left out."""
-        return writes(self.requests, events=False)
-
-    @property
-    def reads(self) -> int:
-        return reads(self.requests)
-
-
-@dataclass(frozen=True)
-class Restart:
-    """A new process in the middle of the fleet. Seconds from its start; `observed`: every rollout was decided once."""
-
-    ready: float
-    observed: float
-    cpu: float
-    writes: int
-    reads: int
-    weights_moved: int
-    changed: int
-    """Resources and routes whose stored version changed."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """Everything that was measured."""
-
-    rollouts: int
-    interval: int
-    first: Phase
-    ramp: Phase
-    steady: Phase
-    restart: Restart
-    finish: Phase
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        found: dict[str, Any] = asdict(self)
-        for name in ("first", "ramp", "steady", "finish"):
-            phase: Phase = getattr(self, name)
-            for table in ("requests", "served"):
-                found[name][table] = {f"{verb} {what}": count for (verb, what), count in getattr(phase, table).items()}
-            found[name] |= {"writes": phase.writes, "reads": phase.reads}
-        return found
-
-
 def run(stage: Stage, minutes: float) -> Result:
-    """The whole story. Raises NotInTimeError if a phase does not come to its end."""
-    patience = PATIENCE + EACH * stage.workload.rollouts
+    """The whole story. Raises NotInTimeError if a part of it does not come to its end."""
     count = stage.workload.rollouts
+    patience = PATIENCE + EACH * count
     say(f"fleet of {count}: start the operator")
     stage.operator.start()
+    idle = stage.meters.read().memory / MEBIBYTE
     first = _phase(stage, "first versions are up", lambda: stage.apply("1"), healthy("1"), patience)
-    ramp = _phase(stage, "canaries have their first weight", lambda: stage.apply("2"), in_step("tenth"), patience)
+    ramp, sync = _synced(stage, patience)
     stage.until(judged, "metrics say Pass", patience)
     say(f"  wait for {GRID_POINTS} windows, then measure {minutes:g} min of a steady fleet")
     _pass_time(stage.workload.interval * GRID_POINTS)
     steady = _steady(stage, minutes * 60)
     restart = _restart(stage, patience)
+    aborts = _aborts(stage, patience)
+    breach = _breach(stage, patience)
     finish = _phase(stage, "promoted", lambda: stage.apply("2", finishing=True), healthy("2"), patience)
-    return Result(count, stage.workload.interval, first, ramp, steady, restart, finish)
+    interval = stage.workload.interval
+    return Result(count, interval, idle, first, ramp, sync, steady, restart, aborts, breach, finish)
 
 
-def _phase(stage: Stage, what: str, act: Callable[[], None], condition: Condition, patience: float) -> Phase:
+def _synced(stage: Stage, patience: float) -> tuple[Phase, Sync]:
+    """All specs change at once, as a GitOps tool does it."""
+    started, taken = stage.firsts(begun("2")), {}
+    before = stage.meters.read()
+
+    def act() -> None:
+        taken.update(stage.apply("2"))
+
+    ramp = _phase(stage, "canaries have their first weight", act, in_step("tenth"), patience)
+    waits = [max(0.0, started.at[key] - at) for key, at in taken.items()]
+    weighed = Stretch(before, stage.meters.read())
+    return ramp, Sync(median=median(waits), last=max(waits), errors=weighed.refused)
+
+
+def _aborts(stage: Stage, patience: float) -> Aborts:
+    """One order among a fleet that has other things to do."""
+    taken = []
+    for key in stage.healthy[:ABORTED]:
+        back = stage.firsts(weightless)
+        ordered = stage.abort(*key)
+        stage.wait(lambda back=back, key=key: key in back.at, "aborted", 1, patience)
+        taken.append(back.at[key] - ordered)
+    say(f"  {len(taken)} aborted, the slowest after {max(taken):.2f} s")
+    return Aborts(count=len(taken), median=median(taken), last=max(taken))
+
+
+def _breach(stage: Stage, patience: float) -> Breach:
+    """Half of the fleet turns bad, just after a point of the grid, so that the window that closes next is the first bad one."""
+    interval, keys = stage.workload.interval, stage.healthy[::2]
+    _pass_time(interval - time.time() % interval + AFTER_THE_POINT)
+    back = stage.firsts(weightless)
+    since = stage.turn_bad(keys)
+    closes = (since // interval + 1) * interval - time.time() + time.monotonic()
+    say(f"  {len(keys)} turn bad at once")
+    bad = set(keys)
+    stage.wait(lambda: len(bad & back.at.keys()), "taken back", len(bad), patience)
+    after = [back.at[key] - closes for key in keys]
+    say(f"  all taken back {max(after):.1f} s after the first bad window closed")
+    return Breach(count=len(keys), first=min(after), median=median(after), last=max(after))
+
+
+def _phase(stage: Stage, what: str, act: Callable[[], object], condition: Condition, patience: float) -> Phase:
     before = stage.meters.read()
     began = time.monotonic()
     act()
     stage.until(condition, what, patience)
     seconds = time.monotonic() - began
-    say(f"  {what}: all {stage.workload.rollouts} after {seconds:.0f} s")
+    say(f"  {what}: all {len(stage.healthy)} after {seconds:.0f} s")
     return _costs(before, stage.meters.read())
 
 
@@ -142,6 +126,7 @@ def _restart(stage: Stage, patience: float) -> Restart:
         cpu=reading.cpu,
         writes=writes(requests, events=False),
         reads=reads(reading.requests),
+        memory=stage.meters.read().memory / MEBIBYTE,
         weights_moved=sum(1 for key, rules in stage.weights().items() if weights.get(key) != rules),
         changed=sum(1 for key, version in now.items() if versions.get(key) != version),
     )
@@ -152,16 +137,17 @@ def _all_decided(reading: Reading, rollouts: int) -> bool:
 
 
 def _costs(before: Reading, after: Reading) -> Phase:
-    stretch, mebibyte = Stretch(before, after), 1 << 20
+    stretch = Stretch(before, after)
     return Phase(
         seconds=stretch.seconds,
         cpu=stretch.cpu,
-        memory=after.memory / mebibyte,
-        peak=after.peak / mebibyte,
+        memory=after.memory / MEBIBYTE,
+        peak=after.peak / MEBIBYTE,
         requests=stretch.requests(),
         served=stretch.served(),
         queries=stretch.queries,
         received=stretch.received,
+        refused=stretch.refused,
         wait_p50=stretch.quantile("wait", 0.5),
         wait_p99=stretch.quantile("wait", 0.99),
         work_p50=stretch.quantile("work", 0.5),

@@ -18,27 +18,30 @@ from tests.fakes.promql import LOOKBACK, Samples
 SCRAPE = 5.0
 """Seconds between two scrapes of a pod; each has its own moment."""
 FAILED = 0.002
-"""Share of answers that are errors, of every version."""
+"""Share of answers that are errors, of every version, …"""
+BROKEN = 0.5
+"""… and so much more of one that has turned bad."""
 SLOWER = {"0.1": 0.9, "0.25": 0.97, "0.5": 0.995, "1.0": 0.999, "+Inf": 1.0}
 """Share of requests that took at most so many seconds, of every version."""
 REMEMBERED = 600.0
 """Seconds for which a pod that is gone can still be read back."""
 
 Labels = tuple[tuple[str, str], ...]
-Count = Callable[[float], float]
+Count = Callable[[float, float], float]
+"""A counter of a pod that has served so many requests, so many of them badly."""
 
 
 def _series() -> dict[str, list[tuple[dict[str, str], Count]]]:
     request = {"handler": "/predict", "method": "POST"}
     buckets: list[tuple[dict[str, str], Count]] = [
-        ({"handler": "/predict", "le": le}, lambda served, share=share: float(int(served * share)))
+        ({"handler": "/predict", "le": le}, lambda served, _, share=share: float(int(served * share)))
         for le, share in SLOWER.items()
     ]
     return {
-        "up": [({}, lambda _: 1.0)],
+        "up": [({}, lambda *_: 1.0)],
         "http_requests_total": [
-            (request | {"status": "200"}, lambda served: float(int(served) - int(served * FAILED))),
-            (request | {"status": "500"}, lambda served: float(int(served * FAILED))),
+            (request | {"status": "200"}, lambda served, failed: float(int(served) - int(failed))),
+            (request | {"status": "500"}, lambda _, failed: float(int(failed))),
         ],
         "http_request_duration_seconds_bucket": buckets,
     }
@@ -57,6 +60,8 @@ class Pod:
     revision: str
     ready: float
     gone: float = float("inf")
+    broken: float = float("inf")
+    """When it turned bad."""
     times: list[float] = field(default_factory=list)
     served: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
@@ -82,6 +87,11 @@ class Pod:
         """Requests since it began."""
         index = bisect_right(self.times, at) - 1
         return self.served[index] + self.rates[index] * (at - self.times[index]) if index >= 0 else 0.0
+
+    def failed(self, at: float) -> float:
+        """Those of its requests that were answered badly."""
+        since = self.requests(at) - self.requests(self.broken) if at > self.broken else 0.0
+        return FAILED * self.requests(at) + BROKEN * since
 
     def scraped(self, at: float) -> float | None:
         """When it was last scraped, None if its series do not exist at that time."""
@@ -124,6 +134,12 @@ class FleetSamples(Samples):
         self._weights[namespace, model] = weights
         self._share(namespace, model, at)
 
+    def turn_bad(self, namespace: str, model: str, revision: str, at: float) -> None:
+        """From now on a revision fails; its pods that come later are healthy, for it will have none."""
+        for key in self._by_model.get((namespace, model), ()):
+            if self._pods[key].revision == revision:
+                self._pods[key].broken = at
+
     def known(self, namespace: str, name: str) -> bool:
         return (namespace, name) in self._pods
 
@@ -148,7 +164,7 @@ class FleetSamples(Samples):
         for labels, pod, count in self._pick(name, fits):
             moment = pod.scraped(min(at, pod.gone - SCRAPE) if dead else at)
             if moment is not None and moment > at - span:
-                yield labels, moment, count(pod.requests(moment))
+                yield labels, moment, count(pod.requests(moment), pod.failed(moment))
 
     def _pick(self, name: str, fits: Callable[[dict[str, str]], bool]) -> list[tuple[Labels, Pod, Count]]:
         found = self._picked.get((name, fits))

@@ -14,7 +14,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, repeat
@@ -23,7 +23,7 @@ from typing import Any
 
 import kopf
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector
 
 from modelrollout import __version__
 from modelrollout.api.errors import SettingsError
@@ -59,6 +59,8 @@ from modelrollout.runtime.queue import Key, Queue, Tuning
 from modelrollout.runtime.store import Store
 from modelrollout.runtime.supervisor import EXIT_FAILED, Heartbeat, Supervisor, end_process, watch_lag
 from modelrollout.runtime.telemetry import QueryMetrics, QueueMetrics, RequestMetrics, loop_lag, set_up_logging
+from modelrollout.warmup.warmer import Warmer
+from modelrollout.warmup.wire import Wire
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +107,7 @@ class Operator:
     store: Store = field(init=False)
     queue: Queue = field(init=False)
     _clients: list[Client] = field(default_factory=list)
+    _closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     _lease: Lease | None = None
     _runners: list[web.AppRunner] = field(default_factory=list)
 
@@ -116,6 +119,7 @@ class Operator:
             tuning=Tuning(workers=self.settings.workers),
         )
         self.store = Store(watched(self.settings), self._woken)
+        ProcessCollector(registry=self.registry)
         Info("modelrollout_build", "Version of the operator", registry=self.registry).info({"version": __version__})
         for kind in WATCHED + CHILDREN:
             gauge = Gauge(f"modelrollout_{kind.plural}", f"{kind.kind}s in view", registry=self.registry)
@@ -158,6 +162,7 @@ class Operator:
             clock=self.clock,
             events=events,
             checkpoints=Budget(self.clock.monotonic, rate=rate, burst=max(1.0, rate)),
+            warmer=self._warmer(),
             unread=lister.unread,
         )
         await lister.list_all()
@@ -169,6 +174,12 @@ class Operator:
         self.supervisor.start("lag", watch_lag(self.clock, loop_lag(self.registry)))
         self.supervisor.start("queue", self.queue.run(controller.reconcile))
         log.info("ready: %d ModelDeployments", self.store.count(MODEL_DEPLOYMENT.kind))
+
+    def _warmer(self) -> Warmer:
+        wire = Wire(self.clock)
+        warmer = Warmer(wire, self.clock, self.queue.wake)
+        self._closing += [warmer.close, wire.close]
+        return warmer
 
     async def _listen(self, heartbeat: Heartbeat) -> None:
         health, metrics, address = self.settings.health_port, self.settings.metrics_port, self.settings.metrics_address
@@ -213,6 +224,8 @@ class Operator:
             await self._lease.release()
         for runner in self._runners:
             await runner.cleanup()
+        for close in self._closing:
+            await close()
         for client in self._clients:
             await client.close()
 

@@ -55,13 +55,19 @@ def document(*objects: dict[str, Any]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
 
 
-def connect() -> Kubectl:
-    """Bring the cluster up and install the CRDs with plain `kubectl apply`."""
-    info = make_cluster("local", Flavor.KWOK).up()
+def connect(name: str | None = None) -> Kubectl:
+    """Bring the cluster up (the one that all tests share, or one by that name) and install the CRDs with plain `kubectl apply`."""
+    info = make_cluster("local", Flavor.KWOK, name).up()
     kubectl = Kubectl(info.kubectl, info.environment())
-    kubectl.ok("apply", "-f", str(CRDS))
-    kubectl.ok("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+    install_crds(kubectl)
     return kubectl
+
+
+def install_crds(kubectl: Kubectl) -> None:
+    """Apply the CRDs and wait until their kinds are served. A CRD that was made just now has no condition to wait for yet."""
+    kubectl.ok("apply", "-f", str(CRDS))
+    wait = ("wait", "--for=condition=Established", "--timeout=5s", "-f", str(CRDS))
+    until(lambda: kubectl(*wait).code == 0, "the CRDs are established", seconds=60)
 
 
 @contextmanager

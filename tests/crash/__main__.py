@@ -39,7 +39,7 @@ def main() -> int:
         server.close()
         background.close()
     if options.write:
-        options.write.write_text(page(tellings))
+        options.write.write_text(page(tellings, share))
     wrong = [run for _, runs in tellings for run in runs if run.wrong]
     _out(f"{sum(len(runs) for _, runs in tellings)} runs, {len(wrong)} wrong")
     _out(f"{sum(len(missed(runs)) for _, runs in tellings)} ended before the request that was to be struck")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from tests.crash.matrix import missed
+from tests.crash.matrix import Share, missed
 from tests.crash.story import HOLD, Told
 from tests.crash.strike import Kind
 
@@ -19,13 +19,13 @@ reads, writes, the lease and Events. In every run the weights in their order, th
 run in which nothing was done to it, no step may be held for less than its hold, and the laws of `tests/harness/laws.py` must hold
 over everything that the API server stored.
 
-CI runs another fifth each day; `make crash-matrix` runs all.
+CI runs another fifth each day; `make crash-matrix` runs all. This page is of {share}.
 """
 
 
-def page(tellings: Sequence[tuple[Told, Sequence[Told]]]) -> str:
+def page(tellings: Sequence[tuple[Told, Sequence[Told]]], share: Share) -> str:
     """The whole page."""
-    parts = [INTRODUCTION.format(hold=HOLD)]
+    parts = [INTRODUCTION.format(hold=HOLD, share=share)]
     parts.append("## Runs\n\n" + _summary(tellings))
     for undisturbed, runs in tellings:
         parts.append(f"## {undisturbed.case.story.capitalize()}, request by request\n\n" + _requests(runs))

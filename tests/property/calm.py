@@ -112,7 +112,8 @@ def _never_ending(world: World, stable: str) -> str:
     pausing = wish_pauses(world)
     judged_bad = world.fates[rollout.revision].bad and world.resource.status.phase == "Paused"
     weak_stable = not world.fates[stable].loads or world.fates[stable].lives < CALM or world.fates[stable].bad
-    if weak_stable or rollout.mode is Mode.DIRECT or (pausing and judged_bad):
+    silent = world.fates[rollout.revision].golden == "silent"  # a pod that came later and that nobody can ask
+    if weak_stable or rollout.mode is Mode.DIRECT or (pausing and judged_bad) or silent:
         return ""
     return f"{rollout.revision} is bad and its rollout never ends"
 

@@ -406,6 +406,38 @@ def _wrong_heir(situation: Situation) -> Situation:
     return replace(situation, revisions=turned, route=replace(situation.route, weights={}))
 
 
+def _over_at_once(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    return status.model_copy(update={"down": None}) if situation.status.down is not None else status
+
+
+def _roomy(decide: Decide) -> Decide:
+    def roomy(situation: Situation) -> Decision:
+        plan = situation.plan
+        return decide(replace(situation, plan=replace(plan, surge=9) if plan and plan.surge else plan))
+
+    return roomy
+
+
+def _generous(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    if situation.plan is None or situation.plan.surge is None or status.rollout is None:
+        return status
+    known = {entry.revision: entry.replicas for entry in situation.status.revisions}
+    return status.model_copy(
+        update={
+            "revisions": tuple(
+                entry.model_copy(update={"replicas": entry.replicas - 1})
+                if entry.role is Role.STABLE and 0 < entry.replicas < known.get(entry.revision, 0)
+                else entry
+                for entry in status.revisions
+            )
+        }
+    )
+
+
+def _all_are_warm(situation: Situation) -> Situation:
+    return replace(situation, warm_up=replace(situation.warm_up, warm=1000))
+
+
 _CAN = MirrorFacts()
 
 FAULTS: dict[str, tuple[str, Fault]] = {
@@ -472,6 +504,22 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "what cannot be measured is tried": (
         "rule_06_no_first_weight_without_preflight",
         seeing(lambda situation: replace(situation, preflight=PreflightFacts())),
+    ),
+    "pods on their way out have gone": (
+        "replace_has_one_version_at_a_time",
+        facts(lambda _situation, _name, fact: replace(fact, ending=0)),
+    ),
+    "a gap is over at once": ("rule_01_down_by_order_is_said_and_ends_with_an_answer", deciding(_over_at_once)),
+    "a paused replacement stops stable": (
+        "replace_stops_nothing_for_a_paused_or_rejected_candidate",
+        seeing(_unpaused),
+    ),
+    "there is room for all": ("capacity_bounds_the_pods_of_all_versions", _roomy),
+    "stable gives up a pod more": ("capacity_takes_no_pod_from_traffic", deciding(_generous)),
+    "all pods are warm": ("warm_up_comes_before_each_weight", seeing(_all_are_warm)),
+    "a wrong golden answer is not heard": (
+        "a_wrong_golden_answer_rejects",
+        seeing(lambda situation: replace(situation, warm_up=replace(situation.warm_up, failure=""))),
     ),
     "it promotes what is only recorded": ("rule_07_promotion_is_one_write_at_100_applied", seeing(_applied)),
     "the next version inherits the traffic": (

@@ -98,6 +98,8 @@ def make(seed: int) -> History:
 def _fate(rng: random.Random) -> Fate:
     kind = rng.random()
     load = rng.choice((1.0, 4.0, 4.0, 20.0, 70.0))
+    if rng.random() < 0.1:
+        return Fate(load=load, golden=rng.choice(("wrong", "silent")))
     if kind < 0.55:
         return Fate(load=load)
     if kind < 0.75:
@@ -120,6 +122,9 @@ def _wish(rng: random.Random) -> Wish:
         service=rng.random() < 0.15,
         quick=rng.random() < 0.2,
         at_once=rng.random() < 0.5,
+        golden=rng.choice((0, 0, 1)),
+        replace=rng.random() < 0.15,
+        surge=rng.choice((0, 0, 0, 1, 2)),
     )
 
 
@@ -163,6 +168,9 @@ def _edit(world: World, one: int, two: int, three: int) -> None:
         {"replicas": 1 + two % 4, "steps": three % len(STEPS)},
         {"at_once": not wish.at_once, "steps": AT_ONCE[two % len(AT_ONCE)]},
         {"steps": OF_THE_SAME_NAMES[(wish.steps + two) % len(OF_THE_SAME_NAMES)]},
+        {"golden": two % 3},
+        {"replace": not wish.replace},
+        {"surge": two % 3},
     )
     world.ask(wish=dataclasses.replace(wish, **changes[one % len(changes)]))
 
@@ -210,11 +218,13 @@ def _pods(world: World, one: int, two: int, three: int) -> None:
 def _new_fate(world: World, one: int, two: int, _three: int) -> None:
     """A build turns bad, or well again: by its data, a dependency, its memory."""
     fate = world.fates[REVISIONS[one % len(REVISIONS)]]
-    kind = two % 4
+    kind = two % 5
     if kind == 0:
         fate.bad = 0.6
     elif kind == 1:
         fate.bad = 0.0
+    elif kind == 4:
+        fate.golden, world.dirty = ("right", "wrong", "silent")[two % 3], True
     elif kind == 2:
         fate.lives = 20.0
         for pod in world.deployments[REVISIONS[one % 4]].pods if REVISIONS[one % 4] in world.deployments else ():

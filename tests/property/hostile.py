@@ -177,3 +177,32 @@ def nested(depth: int, kind: type) -> Any:
     for _ in range(depth):
         value = [value] if kind is list else {"a": value}
     return value
+
+
+ACTIONS = ("Approve", "Pause", "Resume", "Abort", "Retry", "Promote", "Undo")
+TARGETS = ("fraud", "fraud", "nobody", "../fraud", "other/fraud", "fraud.other", "kube-system", "FRAUD", "")
+
+
+def hostile_command(number: int, revision: str) -> Json:
+    """A RolloutCommand's spec that must do nothing: it is never meant for `revision`, whatever else is wrong with it."""
+    rng = random.Random(f"command {number}")
+    wrong = (
+        *(word for word in WORDS if word != revision),
+        revision.upper(),
+        f"{revision} ",
+        f"{revision}-1",
+        f"x{revision}",
+    )
+    spec: Json = {
+        "target": rng.choice(TARGETS),
+        "action": rng.choice(ACTIONS),
+        "revision": rng.choice(wrong),
+        "step": rng.choice(("tenth", "half", *WORDS)),
+        "by": rng.choice(("alice", *WORDS)),
+        "reason": rng.choice(WORDS),
+    }
+    for _ in range(rng.choice((0, 0, 1, 2))):
+        spec[rng.choice((*spec, *KEYS))] = rng.choice((*WORDS, *NUMBERS, nested(rng.choice((5, 900)), list)))
+    if spec.get("revision") == revision:
+        spec["revision"] = "another"
+    return spec

@@ -275,6 +275,7 @@ class Ledger:
             if entry is None:
                 continue  # status was wiped since the decision was recorded
             alone = entry.role is Role.STABLE or sum(world.route.serving.values()) == 0 or entry.replicas == 0
+            alone = alone or world.resource.status.down is not None  # Replace: nobody else has a pod
             if risen and not ready and not alone:
                 raise Violation("rule_01_the_route_rises_onto_ready_pods", f"{revision} to {weight} with no ready pod")
 
@@ -287,8 +288,13 @@ class Ledger:
         full = plan.replicas if plan else 0
         if plan is None or plan.router == "Service":
             return
+        status = self.world.resource.status
+        ordered = plan.in_place and status.down is not None
+        if ordered and any(entry.revision == revision and entry.role is Role.STABLE for entry in status.revisions):
+            return  # Replace: down by order
         share = max(serving.get(revision, 0), serving.get(copies(revision), 0))
-        if share and after < need(full, share):
+        needed = share - (plan.surge is not None)  # of 3 pods, 2 carry 66.67 %
+        if needed > 0 and after < need(full, needed):
             raise Violation("rule_02_pods_with_traffic_stay", f"{revision} to {after} pods while it serves {share}")
 
     def jumped(self, seconds: float) -> None:

@@ -7,6 +7,7 @@ monotonic time that the world hands in; nothing here is random, so a history is 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ NEVER = math.inf
 INTERVAL = 15.0
 EVALUATION_DELAY = 5.0
 LOAD_CRASH = 40.0
+ENDING = 3.0
+"""Seconds from the end of a pod's service until what it ran on is free."""
 COPIES = "~"
 
 
@@ -36,19 +39,26 @@ class Fate:
     loads: bool = True
     lives: float = NEVER
     bad: float = 0.0
+    golden: str = "right"
+    """What it answers to golden requests: right, wrong or nothing (silent)."""
 
     @property
     def sound(self) -> bool:
         """Whether it deserves to be promoted."""
-        return self.loads and self.lives == NEVER and self.bad == 0.0
+        return self.loads and self.lives == NEVER and self.bad == 0.0 and self.golden == "right"
+
+
+_NUMBERS = itertools.count()
 
 
 class Pod:
     """One pod: ready or not, and when that changes by itself."""
 
-    __slots__ = ("change_at", "ready", "restarts")
+    __slots__ = ("change_at", "number", "ready", "ready_at", "restarts")
 
     def __init__(self, now: float, fate: Fate) -> None:
+        self.number = next(_NUMBERS)
+        self.ready_at = now
         self.ready = False
         self.restarts = 0
         self.change_at = now + (fate.load if fate.loads else LOAD_CRASH)
@@ -63,7 +73,7 @@ class Pod:
                 self.restarts += 1
                 self.change_at += fate.load + 3.0
             else:
-                self.ready = True
+                self.ready, self.ready_at = True, self.change_at
                 self.change_at += fate.lives
 
 
@@ -77,6 +87,7 @@ class DeploymentView(NamedTuple):
     restarts: int = 0
     version: int = 0
     order: float = 0.0
+    ending: int = 0
 
 
 class Deployment:
@@ -87,6 +98,8 @@ class Deployment:
         self.exists = False
         self.replicas = 0
         self.pods: list[Pod] = []
+        self.ends: list[float] = []
+        """When pods on their way out are gone."""
         self.version = 0
         self.order = 0.0
 
@@ -97,6 +110,7 @@ class Deployment:
         if len(self.pods) > replicas:
             self.pods.sort(key=lambda pod: not pod.ready)
             ended = sum(pod.ready for pod in self.pods[replicas:])
+            self.ends += [now + ENDING] * (len(self.pods) - replicas)
             del self.pods[replicas:]
         while len(self.pods) < replicas:
             self.pods.append(Pod(now, self.fate))
@@ -109,12 +123,17 @@ class Deployment:
         return ended
 
     def advance(self, now: float) -> None:
+        self.ends = [moment for moment in self.ends if moment > now]
         for pod in self.pods:
             if pod.change_at <= now:
                 pod.advance(now, self.fate)
 
     def next_change(self) -> float:
-        return min((pod.change_at for pod in self.pods), default=NEVER)
+        return min((*(pod.change_at for pod in self.pods), *self.ends), default=NEVER)
+
+    def identities(self) -> dict[str, Pod]:
+        """The pods, each by a name that changes when it restarts."""
+        return {f"{pod.number}.{pod.restarts}": pod for pod in self.pods}
 
     @property
     def ready(self) -> int:
@@ -123,7 +142,7 @@ class Deployment:
     def view(self) -> DeploymentView:
         restarts = sum(pod.restarts for pod in self.pods)
         return DeploymentView(
-            self.exists, self.replicas, len(self.pods), self.ready, restarts, self.version, self.order
+            self.exists, self.replicas, len(self.pods), self.ready, restarts, self.version, self.order, len(self.ends)
         )
 
 

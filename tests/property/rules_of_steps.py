@@ -11,7 +11,33 @@ from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import Mode, Outcome, Role, StepStatus, Verdict
 from modelrollout.rollout.plan import Plan, PlanStep
 
-from .ledger import SLACK, Look, blind, kind_at, live, mode, speaks, weights, with_role
+from .ledger import SLACK, Look, blind, kind_at, live, mode, need, speaks, weights, with_role
+
+
+def warm_up_comes_before_each_weight(look: Look) -> str | None:
+    """No weight rises onto pods that have not answered the golden requests, unless a person or the way back says so."""
+    candidate, rollout = look.candidate, look.before.rollout
+    if candidate is None or rollout is None or look.plan is None or look.plan.golden is None or look.full == 0:
+        return None
+    weight = look.changed.get(candidate.revision, 0)
+    served = mode(look.after) is Mode.DIRECT and rollout.cause not in ("FirstVersion", "StableUnavailable")
+    if weight <= candidate.weight or served:
+        return None
+    at_a_whole = mode(look.after) is Mode.STEPS and look.plan.router == "Gateway"
+    wanted = max(1, need(look.full, weight) if at_a_whole else 1)
+    warm = look.situation.warm_up.warm
+    return None if warm >= wanted else f"{candidate.revision} to {weight} with {warm} of {wanted} pods warm"
+
+
+def a_wrong_golden_answer_rejects(look: Look) -> str | None:
+    """In the same decision, like a model that does not load."""
+    candidate, rollout, failure = look.candidate, look.before.rollout, look.situation.warm_up.failure
+    if candidate is None or rollout is None or not failure or mode(look.before) is Mode.DIRECT:
+        return None
+    if look.situation.deleting or look.adopting or look.after.rollout is None:
+        return None
+    known = any(entry.revision == candidate.revision for entry in look.after.rejected)
+    return None if known else f"{candidate.revision} goes on although {failure}"
 
 
 def ended_step(look: Look) -> StepStatus | None:
@@ -204,6 +230,8 @@ def rule_04_pause_stops_advances(look: Look) -> str | None:
     if ended_step(look):
         return f"{look.before.step} ends while paused"
     first = look.before.step is not None and look.before.step.index == 0
+    if look.plan is not None and look.plan.in_place and look.before.down is not None:
+        return None  # Replace: a pause comes before the stop, or after something answers again
     if first and look.changed.get(candidate.revision, 0) > 0:
         return f"{candidate.revision} gets its first weight while paused"
     return None
@@ -293,6 +321,8 @@ def rule_06_no_provider_no_advance(look: Look) -> str | None:
         return None
     if look.plan is None or not look.plan.judged:
         return None
+    if look.plan.in_place and look.before.down is not None:
+        return None  # Replace: nothing answers, and to wait would make that longer
     risen = look.changed.get(candidate.revision, 0) > candidate.weight
     return f"{candidate.revision} rises without metrics" if risen else None
 
@@ -303,6 +333,8 @@ def rule_06_no_first_weight_without_preflight(look: Look) -> str | None:
         return None
     if look.plan is None or not look.plan.judged or step is None or step.index or look.accepted(Action.PROMOTE):
         return None
+    if look.plan.in_place and look.before.down is not None:
+        return None  # Replace: nothing answers, and to wait would make that longer; the bake waits for answers
     begun = look.after.step is not None and look.after.step.index > 0
     return f"{candidate.revision} begins its steps and cannot be measured" if begun else None
 
@@ -374,4 +406,6 @@ RULES_OF_STEPS = (
     rule_12_a_long_unready_candidate_fails,
     rule_12_load_failure_needs_its_deadline,
     only_live_weights_are_routed,
+    warm_up_comes_before_each_weight,
+    a_wrong_golden_answer_rejects,
 )

@@ -40,9 +40,93 @@ def rule_01_weights_rise_only_onto_ready_pods(look: Look) -> str | None:
         risen = weight > look.was.get(name, 0)
         if not risen or look.facts(name).ready:
             continue
+        if _down(look, name):
+            continue
         if not (losers and dead and look.stable and look.stable.revision == name):
             return f"{name} to {weight} without a ready pod"
     return None
+
+
+def _down(look: Look, revision: str) -> bool:
+    """Replace: stable has its weight and no pods by order, which stands in status; nobody else has another's."""
+    stable = with_role(look.after, Role.STABLE)
+    in_place = look.plan is not None and look.plan.in_place
+    return in_place and look.after.down is not None and stable is not None and stable.revision == revision
+
+
+def rule_01_down_by_order_is_said_and_ends_with_an_answer(look: Look) -> str | None:
+    """Only Replace orders a gap, in the write that stops stable or takes the candidate's weight; it ends with a ready pod."""
+    before, after, plan = look.before.down, look.after.down, look.plan
+    if plan is None or look.adopting or look.situation.deleting:
+        return None
+    if before is None and after is not None:
+        return None if plan.in_place else f"down by order since {after.since}, which is not Replace"
+    if before is not None and after is None and look.full:
+        carrying = [name for name, weight in look.now.items() if weight == FULL_WEIGHT]
+        if not any(look.facts(name).ready for name in carrying):
+            return f"{carrying} is said to answer"
+    return None
+
+
+def capacity_bounds_the_pods_of_all_versions(look: Look) -> str | None:
+    """No version gets a pod beyond R and the surge, those on their way out counted."""
+    plan = look.plan
+    if plan is None or plan.surge is None or look.adopting or look.full == 0 or look.stable is None:
+        return None
+    grown = [
+        entry
+        for entry in look.after.revisions
+        for known in look.before.revisions
+        if known.revision == entry.revision and entry.replicas > known.replicas
+    ]
+    total = sum(
+        entry.replicas
+        if entry in grown
+        else max(entry.replicas, look.facts(entry.revision).pods + look.facts(entry.revision).ending)
+        for entry in look.after.revisions
+    )
+    return f"{total} pods of {look.full} + {plan.surge}" if grown and total > look.full + plan.surge else None
+
+
+def capacity_takes_no_pod_from_traffic(look: Look) -> str | None:
+    """Stable shrinks only to what its recorded weight needs, once that weight is what the route carries."""
+    plan, stable = look.plan, with_role(look.after, Role.STABLE)
+    if plan is None or plan.surge is None or stable is None or look.stable is None or look.adopting:
+        return None
+    if stable.revision != look.stable.revision or stable.replicas >= look.stable.replicas:
+        return None
+    carried = (look.situation.route.weights or {}).get(stable.revision, 0)
+    least = _floor(plan, _lowest_full(look, plan), max(int(stable.weight), carried))
+    return None if stable.replicas >= least else f"{stable.revision} to {stable.replicas} pods, needs {least}"
+
+
+def replace_has_one_version_at_a_time(look: Look) -> str | None:
+    """A version gets its first pods when the last one of every other is gone, unless that is kept warm from another strategy."""
+    plan = look.plan
+    if plan is None or not plan.in_place or look.adopting or look.full == 0:
+        return None
+    for entry in look.after.revisions:
+        known = next((other for other in look.before.revisions if other.revision == entry.revision), None)
+        if not entry.replicas or (known is not None and known.replicas):
+            continue
+        others = {other.revision: other for other in look.after.revisions if other.revision != entry.revision}
+        for name, other in others.items():
+            warm = other.warm_until is not None and other.warm_until > look.situation.now
+            facts = look.facts(name)
+            if not warm and (other.replicas or facts.pods or facts.ending):
+                return f"{entry.revision} gets {entry.replicas} pods beside {facts.pods} and {facts.ending} of {name}"
+    return None
+
+
+def replace_stops_nothing_for_a_paused_or_rejected_candidate(look: Look) -> str | None:
+    if look.plan is None or look.before.down is not None or look.after.down is None or look.adopting:
+        return None
+    candidate, stable = with_role(look.after, Role.CANDIDATE), look.stable
+    if candidate is None or stable is None or not stable.replicas:
+        return None
+    bound = any(entry.revision == candidate.revision for entry in look.after.rejected)
+    paused = look.plan.paused or look.before.paused is not None
+    return f"{stable.revision} is stopped for {candidate.revision}" if bound or paused else None
 
 
 def rule_01_readiness_is_debounced(look: Look) -> str | None:
@@ -104,15 +188,23 @@ def _way_back(look: Look) -> bool:
     return former is not None and former.warm_until is not None and not rejected
 
 
+def _floor(plan: Plan, full: int, weight: int) -> int:
+    """Pods for a weight; within a capacity both sides are divided, and a third is no whole number of hundredths."""
+    return need(full, weight if plan.surge is None else max(0, weight - 1))
+
+
 def rule_02_pods_cover_the_recorded_weight(look: Look) -> str | None:
     plan = look.plan
     if plan is None or look.situation.deleting:
         return None
     for entry in look.after.revisions:
-        floor = need(_lowest_full(look, plan), int(entry.weight))
+        floor = _floor(plan, _lowest_full(look, plan), int(entry.weight))
         known = next((other for other in look.before.revisions if other.revision == entry.revision), None)
         falls = known is None or entry.replicas < known.replicas or entry.weight > known.weight
-        if falls and entry.replicas < floor and not look.adopting:
+        bounded = plan.surge is not None or plan.in_place
+        if bounded and entry.role is Role.STABLE and known and entry.replicas >= known.replicas:
+            continue  # on the way back where places are few its pods come as the candidate's go
+        if falls and entry.replicas < floor and not look.adopting and not _down(look, entry.revision):
             return f"{entry.revision} has {int(entry.weight)} and {entry.replicas} pods, needs {floor}"
     return None
 
@@ -126,8 +218,8 @@ def rule_02_pods_are_ordered_away_after_the_traffic(look: Look) -> str | None:
     for entry in look.before.revisions:
         kept = next((other.replicas for other in look.after.revisions if other.revision == entry.revision), 0)
         share = max(serving.get(entry.revision, 0), serving.get(copies(entry.revision), 0))
-        floor = need(min(_lowest_full(look, plan), entry.replicas), share)
-        if kept < entry.replicas and kept < floor:
+        floor = _floor(plan, min(_lowest_full(look, plan), entry.replicas), share)
+        if kept < entry.replicas and kept < floor and not _down(look, entry.revision):
             return f"{entry.revision} from {entry.replicas} to {kept} pods while it serves {share}"
     return None
 
@@ -135,7 +227,7 @@ def rule_02_pods_are_ordered_away_after_the_traffic(look: Look) -> str | None:
 def rule_02_stable_keeps_all_its_pods(look: Look) -> str | None:
     """Until the scale-down delay ends, unless the plan asks for fewer; the replica-ratio router alone moves pods."""
     plan = look.plan
-    if plan is None or plan.router == "Service" or look.adopting:
+    if plan is None or plan.router == "Service" or look.adopting or plan.in_place or plan.surge is not None:
         return None
     for entry in look.after.revisions:
         known = next((other for other in look.before.revisions if other.revision == entry.revision), None)
@@ -232,6 +324,9 @@ def rule_08_warmth_ends_with_the_order_to_scale_down(look: Look) -> str | None:
             continue
         if entry.replicas < known.replicas and entry.warm_until is not None:
             return f"{entry.revision} is scaled to {entry.replicas} and still called warm"
+        bounded = look.plan is not None and look.plan.surge is not None and look.candidate is not None
+        if bounded:
+            continue  # its place is wanted
         if known.warm_until is not None and known.warm_until > look.situation.now and entry.replicas < known.replicas:
             return f"{entry.revision} is scaled to {entry.replicas} in its warm time"
     return None
@@ -243,7 +338,7 @@ def rule_08_a_former_stable_stays_warm(look: Look) -> str | None:
         return None
     left = next((entry for entry in look.after.revisions if entry.revision == before.revision), None)
     rejected = any(entry.revision == before.revision for entry in look.after.rejected)
-    if rejected or not look.plan.scale_down_delay:
+    if rejected or not look.plan.scale_down_delay or look.plan.in_place:
         return None
     if left is None or left.warm_until is None or left.replicas < before.replicas:
         return f"{before.revision} left stable as {left}"
@@ -290,8 +385,10 @@ def a_lost_status_is_read_from_the_route(look: Look) -> str | None:
 def capacity_one_pod_of_a_failed_candidate_stays(look: Look) -> str | None:
     """For its logs, for `keepFailed`, at weight 0; behind a plain Service its pods have to go at once."""
     plan = look.plan
-    if plan is None or not plan.keep_failed or plan.router == "Service" or look.situation.deleting:
+    if plan is None or not plan.keep_failed or plan.router == "Service" or look.situation.deleting or plan.in_place:
         return None
+    if plan.surge is not None and look.candidate is not None:
+        return None  # its place is wanted
     known = {entry.revision for entry in look.before.rejected}
     for entry in look.after.revisions:
         was = next((other for other in look.before.revisions if other.revision == entry.revision), None)
@@ -314,6 +411,11 @@ RULES_OF_TRAFFIC = (
     rule_01_weights_add_up_to_100,
     rule_01_one_stable_and_one_candidate,
     rule_01_weights_rise_only_onto_ready_pods,
+    rule_01_down_by_order_is_said_and_ends_with_an_answer,
+    replace_has_one_version_at_a_time,
+    capacity_bounds_the_pods_of_all_versions,
+    capacity_takes_no_pod_from_traffic,
+    replace_stops_nothing_for_a_paused_or_rejected_candidate,
     rule_01_readiness_is_debounced,
     rule_01_a_candidate_without_ready_pod_goes_to_0,
     rule_01_unready_stable_pushes_nothing_onto_the_candidate,

@@ -59,6 +59,8 @@ STEPS: tuple[list[dict[str, Any]] | None, ...] = (
 )
 AT_ONCE = (4, 8)
 """The lists of steps that BlueGreen may have: no weight between none and all."""
+IN_PLACE = 4
+"""The list of steps that Replace may have."""
 OF_THE_SAME_NAMES = (6, 9, 11)
 """Lists whose steps have the same names and other weights."""
 
@@ -145,6 +147,31 @@ class Wish:
     """The replica-ratio router instead of a Gateway."""
     at_once: bool = False
     """Strategy BlueGreen, where the steps allow it."""
+    replace: bool = False
+    """Strategy Replace, with the one list of steps that it may have."""
+    golden: int = 0
+    """Which golden requests, 0: none."""
+
+    surge: int = 0
+    """Pods above R for both versions together, where strategy and router allow it; 0: not bounded."""
+
+    @property
+    def mirrors(self) -> bool:
+        """A Service cannot mirror, and copies need pods beside all of stable's."""
+        return not self.service and not self.bounded
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the pods of both versions are bounded together."""
+        other = (
+            self.autoscaled or self.service or self.full or self.in_place or (self.at_once and self.steps in AT_ONCE)
+        )
+        return bool(self.surge) and not other
+
+    @property
+    def in_place(self) -> bool:
+        """Whether one version runs at a time."""
+        return self.replace and not self.autoscaled
 
 
 @lru_cache(maxsize=20_000)
@@ -160,7 +187,7 @@ def _spec(wish: Wish) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "server": {"image": "registry.example.com/model:1"},
         "rollout": {
-            "steps": [step for step in STEPS[wish.steps] or () if "shadow" not in step or not wish.service],
+            "steps": [step for step in STEPS[wish.steps] or () if "shadow" not in step or wish.mirrors],
             "loadDeadline": "5m" if wish.patient else "40s",
             "unavailableDeadline": "2m" if wish.patient else "20s",
             "scaleDownDelay": "2m" if wish.patient else "10s",
@@ -176,6 +203,12 @@ def _spec(wish: Wish) -> dict[str, Any]:
     if wish.at_once and wish.steps in AT_ONCE:
         spec["rollout"]["strategy"] = "BlueGreen"
         del spec["rollout"]["candidateReplicas"]
+    if wish.golden:
+        spec["rollout"]["warmUp"] = {"requests": [{"name": f"golden-{wish.golden}", "path": "/predict"}]}
+    if wish.bounded:
+        spec["rollout"]["capacity"] = {"maxSurge": wish.surge}
+    if wish.in_place:
+        spec["rollout"] |= {"strategy": "Replace", "steps": STEPS[IN_PLACE]}
     if wish.autoscaled:
         spec["autoscaling"] = {"minReplicas": max(1, wish.replicas), "maxReplicas": wish.replicas + 3}
     else:

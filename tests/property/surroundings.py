@@ -31,6 +31,7 @@ from .objects import (
     Deployment,
     DeploymentView,
     Fate,
+    Pod,
     Prometheus,
     Recorded,
     Route,
@@ -38,6 +39,8 @@ from .objects import (
 )
 from .specs import Wish
 
+WARMING = 2.0
+"""Seconds that a pod takes for its golden requests."""
 BASE = 1_700_000_010.0
 TIMING = Timing()
 
@@ -81,6 +84,9 @@ class Process:
     carried: tuple[RouteView, ...] = ()
     carried_since: float | None = None
     remembered: ModelDeploymentStatus | None = None
+    asked: str = ""
+    """What it asks pods for, and since when."""
+    asks_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +196,23 @@ class Surroundings:
         for deployment in self.deployments.values():
             moment = min(moment, deployment.next_change())
         for process in self.processes:
-            moment = min(moment, process.due)
+            moment = min(moment, process.due, *self._warmings(process))
         return min(moment, *self.pending.values()) if self.pending else moment
+
+    def warm_at(self, process: Process, deployment: Deployment, pod: Pod) -> float:
+        """When a process that asks a pod has its answers; never from one that gives none."""
+        if not pod.ready or deployment.fate.golden == "silent":
+            return NEVER
+        return max(pod.ready_at, process.born, process.asks_since) + WARMING
+
+    def _warmings(self, process: Process) -> list[float]:
+        """When a process hears from pods that it asks."""
+        return [
+            moment
+            for deployment in self.deployments.values()
+            for pod in deployment.pods
+            if (moment := self.warm_at(process, deployment, pod)) > self.mono
+        ]
 
     def _tick(self) -> float:
         if self.resource.status.rollout is None:
@@ -201,6 +222,7 @@ class Surroundings:
 
     def _move(self, moment: float) -> None:
         tick = self._tick()
+        self.dirty = self.dirty or any(moment in self._warmings(process) for process in self.processes)
         self.mono = moment
         for deployment in self.deployments.values():
             deployment.advance(moment)

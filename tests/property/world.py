@@ -12,7 +12,7 @@ from modelrollout.analysis.window import Window
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.rollout.evidence import carry
 from modelrollout.rollout.plan import Plan
-from modelrollout.rollout.situation import Decision, RevisionFacts, RouteFacts, Situation
+from modelrollout.rollout.situation import Decision, RevisionFacts, RouteFacts, Situation, WarmUpFacts
 
 from .objects import COPIES, EVALUATION_DELAY, INTERVAL, NEVER, Deployment, DeploymentView, copies
 from .specs import Wish, plan_of
@@ -195,8 +195,32 @@ class World(Surroundings):
             metrics_problem=self.metrics_problem,
             preflight=self.preflight,
             mirror=self.mirror,
+            warm_up=self._warm_up(process, status, plan),
             timing=TIMING,
             deleting=self.deleting,
+        )
+
+    def _warm_up(self, process: Process, status: ModelDeploymentStatus, plan: Plan | None) -> WarmUpFacts:
+        """What this process has heard from the candidate's pods, and what stands on record."""
+        rollout = status.rollout
+        if rollout is None or plan is None or plan.golden is None:
+            return WarmUpFacts()
+        definition = f"{rollout.revision} {rollout.started_at} {plan.golden.requests[0].name}"
+        if process.asked != definition:
+            process.asked, process.asks_since = definition, self.mono
+        recorded = rollout.warm_up
+        known = recorded.pods if recorded is not None and recorded.definition == definition else ()
+        deployment = self.deployments.get(rollout.revision)
+        pods = deployment.identities() if deployment else {}
+        heard = [name for name, pod in pods.items() if self.warm_at(process, deployment, pod) <= self.mono]
+        failure = "expected 1, got 2" if heard and deployment and deployment.fate.golden == "wrong" else ""
+        warm = [name for name in pods if name in known or (name in heard and not failure)]
+        return WarmUpFacts(
+            definition=definition,
+            warm=sum(pods[name].ready for name in warm),
+            pods=tuple(warm),
+            failure="" if set(heard) <= set(known) else failure,
+            trouble="no connection" if pods and not warm and not failure else "",
         )
 
     def _plan(self, resource: Resource) -> Plan | None:
@@ -223,6 +247,7 @@ class World(Surroundings):
                 exists=view.exists,
                 replicas=view.replicas,
                 pods=view.pods,
+                ending=view.ending,
                 ready=view.ready,
                 ready_since=some,
                 full_since=full,

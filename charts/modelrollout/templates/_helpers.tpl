@@ -48,6 +48,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $comparer := dict "image" (include "modelrollout.comparerImage" .) "imagePullPolicy" .Values.comparer.image.pullPolicy -}}
 {{- $_ := set $settings "comparer" (mergeOverwrite $comparer (default dict $settings.comparer)) -}}
 {{- end -}}
+{{- $_ := set $settings "leadership" (set (default dict $settings.leadership) "name" (include "modelrollout.leaseName" .)) -}}
 {{- toYaml $settings -}}
 {{- end -}}
 
@@ -57,6 +58,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- define "modelrollout.metricsPort" -}}
 {{ int (dig "metricsPort" 9090 .Values.settings) }}
+{{- end -}}
+
+{{/* Each release has a Lease of its own, or the second one in a namespace would wait for the first for ever. */}}
+{{- define "modelrollout.leaseName" -}}
+{{- default (include "modelrollout.name" .) (dig "leadership" "name" "" .Values.settings) -}}
 {{- end -}}
 
 {{/* The Lease lies beside the operator unless the settings say otherwise. */}}

@@ -6,6 +6,7 @@ rules that the API server checks at `kubectl apply`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -89,6 +90,11 @@ def validations(*rules: dict[str, str]) -> dict[str, Any]:
 def canonical_json(value: Any) -> str:
     """One text for each JSON value, whatever the order of its keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def fingerprint(value: Any) -> str:
+    """Equal for equal JSON values alone, whatever the order of their keys: 32 hex digits."""
+    return hashlib.blake2b(canonical_json(value).encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def unique(names: Iterable[str | None], what: str) -> None:

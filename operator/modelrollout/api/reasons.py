@@ -27,7 +27,11 @@ class Reason(Enum):
     CREATING = "Creating"
     MODEL_LOADING = "ModelLoading"
     WARMING_UP = "WarmingUp"
+    WARM_UP_UNANSWERED = "WarmUpUnanswered"
     SCALING_UP = "ScalingUp"
+    NO_CAPACITY = "NoCapacity"
+    REPLACING = "Replacing"
+    RETURNING = "Returning"
     ROUTE_PENDING = "RoutePending"
     ANALYSIS_PASSING = "AnalysisPassing"
     COLLECTING_DATA = "CollectingData"
@@ -61,6 +65,7 @@ class Reason(Enum):
     METRIC_UNUSUAL = "MetricUnusual"
     CANDIDATE_UNSTABLE = "CandidateUnstable"
     MODEL_LOAD_FAILED = "ModelLoadFailed"
+    WARM_UP_FAILED = "WarmUpFailed"
     INCONCLUSIVE = "Inconclusive"
     ABORTED = "Aborted"
     UNDONE = "Undone"
@@ -72,8 +77,12 @@ class Reason(Enum):
     MIRROR_UNSUPPORTED = "MirrorUnsupported"
     COMPARER_UNREADY = "ComparerUnready"
     REFUSED_BY_SERVER = "RefusedByServer"
+    RECORD_MISSING = "RecordMissing"
+    OUTDATED_CRDS = "OutdatedCRDs"
     # What happened (events, timeline)
     CANDIDATE_CREATED = "CandidateCreated"
+    STOPPED_FOR_REPLACEMENT = "StoppedForReplacement"
+    SERVING_AGAIN = "ServingAgain"
     PREVIEWING = "Previewing"
     MIRRORING = "Mirroring"
     WEIGHT_CHANGED = "WeightChanged"
@@ -100,9 +109,28 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.MODEL_LOADING: Explanation(
         "The candidate's pods are not ready yet.", "Wait; `rollout.loadDeadline` bounds it."
     ),
-    Reason.WARMING_UP: Explanation("The candidate is ready; its readiness is being confirmed.", "Nothing to do."),
+    Reason.WARMING_UP: Explanation(
+        "The candidate is ready; its readiness is being confirmed, or its pods are sent the requests of `rollout.warmUp`.",
+        "Nothing to do.",
+    ),
+    Reason.WARM_UP_UNANSWERED: Explanation(
+        "A pod that is ready gives no answer to a request of `rollout.warmUp`; `rollout.loadDeadline` bounds it.",
+        "Let a NetworkPolicy admit the operator to the pods' serving port; check `server.port` and `warmUp.timeout`.",
+    ),
     Reason.SCALING_UP: Explanation(
         "The next weight needs more ready pods than there are.", "Wait, or see why pods do not become ready."
+    ),
+    Reason.NO_CAPACITY: Explanation(
+        "No node has room for the candidate's next pod; `rollout.capacity.schedulingDeadline` bounds it.",
+        "Add nodes or free some. A candidate without traffic is taken back at the deadline; one with traffic goes on by itself once there is room.",
+    ),
+    Reason.REPLACING: Explanation(
+        "Strategy Replace: the old version is stopped, and nothing answers until the new one is ready.",
+        "Wait; `rollout.loadDeadline` bounds the load, then the old version is started again. So does `kubectl modelrollout abort NAME`.",
+    ),
+    Reason.RETURNING: Explanation(
+        "Strategy Replace: the candidate was taken back and is stopped, and nothing answers until the old version is ready.",
+        "Wait.",
     ),
     Reason.ROUTE_PENDING: Explanation("The router has not applied the recorded weight yet.", "Nothing to do."),
     Reason.ANALYSIS_PASSING: Explanation("The step is held and its metrics are sound.", "Nothing to do."),
@@ -193,6 +221,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The candidate was not ready within `rollout.loadDeadline`.",
         "Read its logs; fix the model or raise the deadline.",
     ),
+    Reason.WARM_UP_FAILED: Explanation(
+        "A pod of the candidate answered a request of `rollout.warmUp` wrongly or too slowly.",
+        "Compare what was expected with what came; fix the model, or the expectation and `kubectl modelrollout retry NAME`.",
+    ),
     Reason.INCONCLUSIVE: Explanation(
         "The step lacked evidence and `analysis.onInconclusive` is Rollback.", "Send more traffic or hold longer."
     ),
@@ -225,7 +257,21 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.REFUSED_BY_SERVER: Explanation(
         "The API server refused an object (quota, admission, validation).", "Read the message; it is the server's."
     ),
+    Reason.RECORD_MISSING: Explanation(
+        "Somebody deleted the ControllerRevision of a version that has traffic while the operator was down.",
+        "Restore it from a backup, or promote the other version. Until then its pods and the route are left as they are.",
+    ),
+    Reason.OUTDATED_CRDS: Explanation(
+        "The CRDs of the cluster are older than the operator, so the API server drops fields of the status (an Event).",
+        "`kubectl apply --server-side --force-conflicts -f crds/` of the operator's release, or `helm upgrade`.",
+    ),
     Reason.CANDIDATE_CREATED: Explanation("A rollout began.", "Nothing to do."),
+    Reason.STOPPED_FOR_REPLACEMENT: Explanation(
+        "Strategy Replace: one version was stopped so that another can have its place.", "Nothing to do."
+    ),
+    Reason.SERVING_AGAIN: Explanation(
+        "Strategy Replace: a version answers after the gap; the message says how long that was.", "Nothing to do."
+    ),
     Reason.PREVIEWING: Explanation(
         "The candidate is in a step of weight 0: only testers meet it.", "Try it, then approve the step or abort."
     ),

@@ -16,6 +16,8 @@ Schema = dict[str, Any]
 _DROPPED = ("title", "additionalProperties", "$defs")
 _ORDER = ("description", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum")
 _REFERENCE = "#/$defs/"
+_TYPELESS = ("x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields")
+"""Either stands for a type."""
 RULES = "x-kubernetes-validations"
 
 
@@ -39,7 +41,7 @@ def _node(source: Schema, definitions: dict[str, Schema], where: str) -> Schema:
         found["items"] = _node(source["items"], definitions, f"{where}[]")
     if "pattern" in found and RULES in found:
         del found["pattern"]  # the rule asks the same and answers in words
-    if "type" not in found and "x-kubernetes-int-or-string" not in found:
+    if "type" not in found and not any(found.get(form) for form in _TYPELESS):
         raise TypeError(f"{where}: no structural type in {source}")
     return {key: found[key] for key in sorted(found, key=_rank)}
 

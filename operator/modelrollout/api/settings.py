@@ -6,13 +6,17 @@ ModelDeployment can make the operator send a request to an address of their choo
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from pydantic import Field, HttpUrl
+from pydantic import Field, HttpUrl, field_validator
 
 from .analysis import Metric, Selector
-from .base import Enum, Model
+from .base import Enum, Model, unique
+from .labels import LabelSelector
 from .scalars import Duration
+
+_NAMESPACE = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 
 class Scheme(Enum):
@@ -206,7 +210,7 @@ class Settings(Model):
     namespaces: tuple[str, ...] = ()
     """Watch these only; empty: all."""
     selector: str | None = None
-    """Watch only ModelDeployments with these labels."""
+    """Watch only ModelDeployments with these labels, as in `shard=a` or `team in (risk, fraud)`; absent: all."""
     workers: Annotated[int, Field(ge=1, le=64)] = 8
     """Rollouts that are reconciled side by side."""
     evaluation_delay: Duration = Duration("5s")
@@ -237,6 +241,27 @@ class Settings(Model):
     """The operator's own metrics; 0 is off."""
     metrics_address: str = "0.0.0.0"  # noqa: S104  scraped from other pods; a NetworkPolicy of the chart narrows it
     """Address on which health and metrics listen."""
+
+    @field_validator("namespaces")
+    @classmethod
+    def _each_is_one(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """A list in one text or a pattern would be the name of a namespace in which there is never anything."""
+        for name in names:
+            if not re.fullmatch(_NAMESPACE, name):
+                raise ValueError(f"{name!r} is not the name of a namespace; each stands for itself, without patterns")
+        unique(names, "namespaces")
+        return names
+
+    @field_validator("selector")
+    @classmethod
+    def _can_be_read(cls, text: str | None) -> str | None:
+        LabelSelector.parse(text or "")
+        return text
+
+    @property
+    def selected(self) -> LabelSelector:
+        """`selector`, read."""
+        return LabelSelector.parse(self.selector or "")
 
     def provider(self, name: str) -> Provider | None:
         """The provider of that name."""

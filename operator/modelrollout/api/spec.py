@@ -10,12 +10,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from .analysis import Analysis
 from .base import Enum, Flag, Model, Whole, rule, unique, validations
 from .scalars import FULL_WEIGHT, Duration, Weight
 from .shadow import PATH_PATTERN, Shadow
+from .warmup import WarmUp
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Hostname = Annotated[
@@ -225,6 +226,8 @@ class Strategy(Enum):
     """A preview at weight 0, one switch, a bake."""
     SHADOW = "Shadow"
     """Copies of requests first, then shares of traffic that grow."""
+    REPLACE = "Replace"
+    """The old version is stopped, then the new one is started: for models that cannot run twice."""
 
 
 class Advance(Enum):
@@ -273,7 +276,7 @@ class Step(
     """One step: a share of traffic, held for a time, and how it ends."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=32)] | None = None
-    """Unique name. Default: weight-<n>, or shadow-<n> where it mirrors; with strategy BlueGreen preview and bake."""
+    """Unique name. Default: weight-<n>, or shadow-<n> where it mirrors; with strategy BlueGreen preview and bake, with Replace bake."""
     weight: Weight = Weight(0)
     """Share of traffic for the candidate, in percent: an integer, or a string of at most two decimals. 0 is a preview: only testers reach it. May be left out beside shadow."""
     shadow: Shadow | None = None
@@ -284,6 +287,12 @@ class Step(
     """A step that lacks evidence by then follows analysis.onInconclusive. Default: three times the hold and the longest `delay` of a metric, at least 1h."""
     advance: Advance | None = None
     """Automatic (the default), or Approval: the step ends only when somebody approves."""
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A weight that was left out beside shadow stays so."""
+        found: dict[str, Any] = dump(self)
+        return found if "weight" in self.model_fields_set else {key: found[key] for key in found if key != "weight"}
 
     @model_validator(mode="after")
     def _mirrored_or_weighted(self) -> Self:
@@ -335,6 +344,28 @@ _AT_ONCE = (
     "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.steps) || self.steps.all(s, !has(s.weight) || "
     f"(type(s.weight) == int ? s.weight in [0, 100] : s.weight in {_NONE_OR_ALL}))"
 )
+
+
+class Capacity(Model):
+    """How many pods both versions have together, where each is dear."""
+
+    max_surge: Annotated[Whole, Field(ge=1, le=10_000)]
+    """At most so many pods above `replicas`, for both versions together. For none at all there is strategy Replace."""
+    scheduling_deadline: Duration | None = None
+    """How long the candidate's pods may wait for a node; that time does not count for loadDeadline. A candidate without traffic is taken back then; one with traffic holds its weight and a person is needed. Default 30m."""
+
+
+_ONE_BY_ONE = (
+    "!has(self.capacity) || ((!has(self.strategy) || self.strategy == 'Canary')"
+    " && (!has(self.candidateReplicas) || self.candidateReplicas == 'Proportional')"
+    " && (!has(self.steps) || !self.steps.exists(s, has(s.shadow))))"
+)
+_ONE_BY_ONE_TEXT = "capacity needs a candidate that grows with its weight: strategy Canary, candidateReplicas Proportional, steps without shadow"
+_IN_PLACE = (
+    "!has(self.strategy) || self.strategy != 'Replace' || !has(self.steps) || self.steps.all(s, has(s.weight) && "
+    f"(type(s.weight) == int ? s.weight == 100 : s.weight in {[form for form in _NONE_OR_ALL if form.startswith('100')]}))"
+)
+_IN_PLACE_TEXT = "Replace has one version at a time: its steps have weight 100; for others use another strategy"
 _AT_ONCE_TEXT = "BlueGreen switches all traffic at once: its steps have weight 0 or 100; for others use strategy Canary"
 
 
@@ -345,18 +376,23 @@ _MIRRORS_TEXT = "strategy Shadow mirrors: give a step shadow, such as {shadow: {
 class Rollout(
     Model,
     json_schema_extra=validations(
-        rule(_AT_ONCE, _AT_ONCE_TEXT, field_path=".steps"), rule(_MIRRORS, _MIRRORS_TEXT, field_path=".steps")
+        rule(_AT_ONCE, _AT_ONCE_TEXT, field_path=".steps"),
+        rule(_MIRRORS, _MIRRORS_TEXT, field_path=".steps"),
+        rule(_IN_PLACE, _IN_PLACE_TEXT, field_path=".steps"),
+        rule(_ONE_BY_ONE, _ONE_BY_ONE_TEXT, field_path=".capacity"),
     ),
 ):
     """How a new version gets its traffic."""
 
     strategy: Strategy | None = None
-    """The default steps: Canary (the default), BlueGreen, whose steps have weight 0 or 100 and whose candidate runs in full size, or Shadow, which begins with a step that mirrors."""
+    """The default steps: Canary (the default); BlueGreen, whose steps have weight 0 or 100 and whose candidate runs in full size; Shadow, which begins with a step that mirrors; or Replace, whose steps have weight 100 and whose candidate starts when the old version has stopped: nothing answers in between."""
     steps: (
         Annotated[list[Step], Field(max_length=STEPS_LIMIT, min_length=1, json_schema_extra=validations(*_STEP_RULES))]
         | None
     ) = None
-    """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %. With BlueGreen: a preview until it is approved, then 100 % 1h. With Shadow: all requests are mirrored for 1h, then as Canary."""
+    """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %. With BlueGreen: a preview until it is approved, then 100 % 1h. With Shadow: all requests are mirrored for 1h, then as Canary. With Replace: 100 % 1h."""
+    warm_up: WarmUp | None = None
+    """Golden requests with expected answers, sent to each pod of a candidate before it counts for a weight."""
     load_deadline: Duration | None = None
     """The candidate must be ready by then, model download and load included. Default 15m."""
     unavailable_deadline: Duration | None = None
@@ -367,6 +403,8 @@ class Rollout(
     """How long one pod of a rejected candidate stays for its logs. Default 10m."""
     candidate_replicas: CandidateReplicas | None = None
     """Proportional to the weight (the default), or Full (the default with BlueGreen)."""
+    capacity: Capacity | None = None
+    """Bounds the pods of both versions together: the weight follows ready pods, and stable shrinks behind it."""
     when_superseded: WhenSuperseded | None = None
     """What a new spec does to a rollout under way: Replace it (the default), or let it Finish."""
     pace: Pace | None = None
@@ -389,8 +427,13 @@ class Rollout(
         unique((step.name for step in self.steps or ()), "names of steps")
         if self.strategy is Strategy.BLUE_GREEN and any(0 < weight < FULL_WEIGHT for weight in weights):
             raise ValueError(_AT_ONCE_TEXT)
-        if self.strategy is Strategy.SHADOW and self.steps and all(step.shadow is None for step in self.steps):
+        if self.strategy is Strategy.SHADOW and self.mirrors is False:
             raise ValueError(_MIRRORS_TEXT)
+        if self.strategy is Strategy.REPLACE and any(weight < FULL_WEIGHT for weight in weights):
+            raise ValueError(_IN_PLACE_TEXT)
+        grows = self.strategy in (None, Strategy.CANARY) and self.candidate_replicas is not CandidateReplicas.FULL
+        if self.capacity is not None and (not grows or self.mirrors):
+            raise ValueError(_ONE_BY_ONE_TEXT)
         return self
 
     @property
@@ -409,6 +452,15 @@ _ROUTED_TEXT = "a Service cannot mirror requests: name traffic.gateway, or use s
 
 
 # CEL cannot look into the opaque pod template, so an image that stands only there is checked by the operator.
+_FIXED = (
+    "!has(self.autoscaling) || !has(self.rollout) || !has(self.rollout.strategy) || self.rollout.strategy != 'Replace'"
+)
+_FIXED_TEXT = "Replace runs a fixed number of pods: name replicas instead of autoscaling"
+_BOUNDED = (
+    "!has(self.rollout) || !has(self.rollout.capacity)"
+    " || (!has(self.autoscaling) && has(self.traffic) && has(self.traffic.gateway))"
+)
+_BOUNDED_TEXT = "capacity needs a fixed number of pods (replicas) and a router that divides traffic whatever their number (traffic.gateway)"
 _IMAGE = "(has(self.server) && has(self.server.image)) || has(self.template)"
 
 
@@ -416,6 +468,8 @@ class ModelDeploymentSpec(
     Model,
     json_schema_extra=validations(
         rule("!(has(self.replicas) && has(self.autoscaling))", "name either replicas or autoscaling, not both"),
+        rule(_FIXED, _FIXED_TEXT, field_path=".autoscaling"),
+        rule(_BOUNDED, _BOUNDED_TEXT, field_path=".rollout.capacity"),
         rule(_IMAGE, "an image is needed, such as registry.example.com/fraud:2", field_path=".server.image"),
         rule(_ROUTED, _ROUTED_TEXT, field_path=".rollout"),
     ),
@@ -447,6 +501,11 @@ class ModelDeploymentSpec(
     def _replicas_or_autoscaling(self) -> Self:
         if self.replicas is not None and self.autoscaling is not None:
             raise ValueError("name either replicas or autoscaling, not both")
+        if self.autoscaling is not None and self.rollout is not None and self.rollout.strategy is Strategy.REPLACE:
+            raise ValueError(_FIXED_TEXT)
+        bounded = self.rollout is not None and self.rollout.capacity is not None
+        if bounded and (self.autoscaling is not None or self.traffic is None or self.traffic.gateway is None):
+            raise ValueError(_BOUNDED_TEXT)
         return self
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ HISTORY_LIMIT = 10
 REJECTED_LIMIT = 10
 COMMANDS_LIMIT = 20
 REVISIONS_LIMIT = 12
+WARM_PODS_LIMIT = 100
 MESSAGE_LIMIT = 1024
 
 Text = Annotated[str, Field(max_length=MESSAGE_LIMIT)]
@@ -121,6 +122,8 @@ class RevisionStatus(StatusModel):
     """Former: until then it is kept as a way back. Cleared by the write that orders its scale-down."""
     kept_until: Timestamp | None = None
     """Rejected: until then one pod is kept for its logs."""
+    load: Span | None = None
+    """How long it took to become ready, model download and load included, when it was a candidate."""
     unready: Span | None = None
     """Observed time without any ready pod; absent while it has one."""
 
@@ -128,6 +131,15 @@ class RevisionStatus(StatusModel):
     def share(self) -> int:
         """Of how many requests it gets the original or a copy, in basis points."""
         return max(self.weight, self.mirror)
+
+
+class Downtime(StatusModel):
+    """Strategy Replace: nothing answers, by order."""
+
+    since: Timestamp
+    """When the order was recorded."""
+    started_at: Timestamp | None = None
+    """When the version that is to serve was given its pods."""
 
 
 class TrafficStatus(StatusModel):
@@ -163,6 +175,19 @@ class Problem(StatusModel):
     """One sentence."""
 
 
+class WarmUpStatus(StatusModel):
+    """What the golden requests have shown."""
+
+    definition: Word
+    """Of which requests, for which start of the candidate: others begin afresh."""
+    warm: int = 0
+    """Ready pods that have answered as expected."""
+    slowest: Word | None = None
+    """The longest of their answers that `latency` asks about."""
+    pods: Annotated[tuple[Annotated[str, Field(max_length=40)], ...], Field(max_length=WARM_PODS_LIMIT)] = ()
+    """Pods that have answered as expected: the first part of the uid and the number of restarts. What does not fit is asked again after a restart of the operator."""
+
+
 class RolloutStatus(StatusModel):
     """The rollout under way; absent when no candidate is."""
 
@@ -182,12 +207,16 @@ class RolloutStatus(StatusModel):
     """When the candidate was first ready."""
     loading: Span = Span("0s")
     """Observed time from the start until the candidate was first ready, for the load deadline."""
+    unscheduled: Span | None = None
+    """Observed time in which its pods found no node, for the scheduling deadline; absent while all have one."""
     restarts_base: int = 0
     """Container restarts of the candidate's pods before the step began."""
     planned_windows: int = 0
     """Windows that the plan had for the evidence when the candidate started; never changed afterwards."""
     outlook: Annotated[str, Field(max_length=512)] | None = None
     """What of the plan is out of reach at the traffic that stable had before the first weight, and what would help."""
+    warm_up: WarmUpStatus | None = None
+    """What the golden requests have shown; absent without any."""
     blocked: Problem | None = None
     """Why the candidate stays at weight 0 until the spec changes or it is retried."""
 
@@ -430,6 +459,8 @@ class ModelDeploymentStatus(StatusModel):
     """Where the candidate answers whatever its weight; absent without one."""
     traffic: TrafficStatus = TrafficStatus()
     """What the router was told and whether it has done it."""
+    down: Downtime | None = None
+    """Strategy Replace: since when nothing answers, because one version was stopped for another; absent while one serves."""
     rollout: RolloutStatus | None = None
     """The rollout under way."""
     step: StepStatus | None = None

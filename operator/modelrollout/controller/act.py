@@ -29,7 +29,7 @@ from modelrollout.kube.kinds import (
     Ref,
 )
 from modelrollout.kube.projection import desired_digest
-from modelrollout.rollout.capacity import need
+from modelrollout.rollout.capacity import need, remaining
 from modelrollout.rollout.mirroring import mirrored
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
@@ -132,6 +132,13 @@ class Actor:
         mirror = mirrored(work.plan, work.status)
         if not any(weights.values()):
             return
+        if (
+            lost := next((one for one in work.status.revisions if one.weight and one.revision not in live), None)
+        ) is not None:
+            # A route without it would give its share to the others.
+            text = f"ControllerRevision {child_name(work.owner.name, lost.revision)} is gone or cannot be read; the route stays as it is. Restore it from a backup, or promote the other version."
+            work.problems.append(Problem(Reason.RECORD_MISSING, text))
+            return
         if work.plan.router == "Gateway" and not await self.served.has(HTTP_ROUTE):
             text = "The cluster does not serve gateway.networking.k8s.io/v1 HTTPRoutes. Install the Gateway API, or leave out spec.traffic.gateway."
             work.problems.append(Problem(Reason.GATEWAY_MISSING, text))
@@ -177,12 +184,15 @@ class Actor:
         """Pods go only after a fresh look at the route shows that it needs no more of them."""
         if work.plan.router != "Gateway" or work.children.route is None:
             return
+        if work.plan.in_place and work.status.down is not None and entry.role is Role.STABLE:
+            return  # by order: there is nowhere else for its traffic to go
         if await self._refresh(Ref(HTTP_ROUTE, work.owner.namespace, work.owner.name)):
             raise Moved(f"route {work.owner.name} changed before a scale-down")
         route = work.children.route.view.route
         carried = max((found or {}).get(entry.revision, 0) for found in (route.weights, route.mirrors)) if route else 0
         full = work.status.rollout.replicas if work.status.rollout and work.plan.autoscaled else work.plan.replicas
-        if replicas < need(full, carried):
+        floor = need(full, carried) if work.plan.surge is None else remaining(full, carried)
+        if replicas < floor:
             raise Moved(f"the route still sends {carried} basis points to {entry.revision}")
 
     async def _autoscaler(self, work: Pass, entry: RevisionStatus, record: RevisionRecord) -> None:
@@ -196,7 +206,9 @@ class Actor:
         candidate = work.record_of(Role.CANDIDATE)
         serving = work.record_of(Role.STABLE)
         if work.plan.router == "Gateway":
-            await self._ensure(work, objects.entry_service(work.owner, fields.service, [serving] if serving else []))
+            if serving is not None or not any(entry.role is Role.STABLE for entry in work.status.revisions):
+                made = objects.entry_service(work.owner, fields.service, [serving] if serving else [])
+                await self._ensure(work, made)
         elif not any(entry.weight for entry in work.status.revisions):
             # The router makes the entry Service once a version has traffic; before that it leads nowhere.
             await self._ensure(work, objects.entry_service(work.owner, fields.service, []))

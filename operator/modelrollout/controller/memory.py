@@ -14,8 +14,11 @@ from typing import NamedTuple
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.kube.pods import PodFacts
 from modelrollout.rollout.situation import MirrorFacts, Problem
+from modelrollout.workload.records import PlanRecord, RevisionRecord
 
 from .children import Children
+
+Record = RevisionRecord | PlanRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,9 @@ class Memory:
     decided_at: float | None = None
     """Monotonic time of the last decision."""
     unwritten: ModelDeploymentStatus | None = None
-    """The status as last decided, with progress that may not be written yet."""
+    """Of the status as last decided, the progress that may not be written yet."""
+    recorded: tuple[str, ModelDeploymentStatus] | None = None
+    """What the server has stored of the last status (its fingerprint), and that status, where it did not take all of it."""
     saved_at: float = 0.0
     """Monotonic time of the last status write."""
     ready_since: dict[str, float] = field(default_factory=dict)
@@ -64,6 +69,8 @@ class Memory:
     pods: dict[str, PodsSeen] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     """What stood in the way of the last act."""
+    records: dict[str, Record] = field(default_factory=dict)
+    """By name, the records that status refers to, as last seen: one that somebody deletes is made again."""
     refused: bool = False
     """Whether a record that status names could not be made: it is tried again although nothing else is to be written."""
     mirror: MirrorFacts | None = None
@@ -74,6 +81,10 @@ class Memory:
     """The children, and the Store's stamp when they were gathered."""
     settled: Settled | None = None
     """What the last act went by, if nothing stood in its way: as long as that is so, acting again would send nothing."""
+
+    def status_of(self, stored: str, read: ModelDeploymentStatus) -> ModelDeploymentStatus:
+        """The recorded status: as read, unless the server is known to have dropped fields of it."""
+        return self.recorded[1] if self.recorded is not None and self.recorded[0] == stored else read
 
     def note_ready(self, revision: str, ready: int, now: Now) -> float | None:
         """Since when (wall time) the revision has had a ready pod without a break that was seen."""

@@ -35,7 +35,7 @@ from modelrollout.traffic.mirroring import COMPARER
 from modelrollout.traffic.ratio import effective
 from modelrollout.workload.identity import NO_REVISION, Owner
 from modelrollout.workload.objects import entry_service_name, preview_service_name
-from modelrollout.workload.records import PlanRecord, plan_name
+from modelrollout.workload.records import plan_name
 
 from .children import Children
 from .comparing import is_compared
@@ -43,6 +43,7 @@ from .fields import plan_fields
 from .memory import Memory, Now
 from .troubles import restarts, trouble
 from .views import ResourceView
+from .warming import Warming
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,12 @@ class Observer:
     settings: Settings
     clock: Clock
     metrics: MetricsSource
+    warming: Warming
 
     def situation(self, key: Key, entry: Entry[ResourceView], children: Children, memory: Memory) -> Situation:
         """Everything a decision about this resource may look at."""
         view, now = entry.view, Now(self.clock.now(), self.clock.monotonic())
-        status = carry(view.status, memory.unwritten)
+        status = carry(memory.status_of(view.stored_status, view.status), memory.unwritten)
         look = _Look(status, children, memory, now)
         plan, plan_record, problem = self._plan(key, view, look)
         revisions = self._revisions(look)
@@ -88,6 +90,7 @@ class Observer:
             metrics_problem=self.metrics.problem(key),
             preflight=self._preflight(key, status, plan),
             mirror=_mirror(look, plan),
+            warm_up=self.warming.facts(key, status, plan, memory),
             timing=Timing(
                 settle=self.settings.settle.seconds,
                 drain=self.settings.drain.seconds,
@@ -110,7 +113,7 @@ class Observer:
     def _plan(self, key: Key, view: ResourceView, look: _Look) -> tuple[Plan | None, str, Problem | None]:
         if not isinstance(view.accepted, SpecError):
             plan = view.accepted.plan
-            return plan, plan_name(key[1], PlanRecord.of(plan).digest), None
+            return plan, plan_name(key[1], plan.digest), None
         problem = Problem(view.accepted.reason, f"{view.accepted}.")
         name = look.status.plan or ""
         record = look.children.plans.get(name)
@@ -178,10 +181,12 @@ def _facts(revision: str, look: _Look) -> RevisionFacts:
         exists=True,
         replicas=view.replicas,
         pods=view.pods,
+        ending=sum(pod.deleted for pod in pods),
         ready=view.ready,
         ready_since=look.memory.note_ready(revision, view.ready, look.now),
         restarts=restarts(pods),
         trouble=trouble(pods, view.trouble),
+        unschedulable=any(pod.unschedulable and not pod.deleted for pod in pods),
         record=record,
         order=view.created,
         version=view.version,

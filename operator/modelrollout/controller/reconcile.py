@@ -11,21 +11,21 @@ Every write may fail, take effect unseen, or meet a newer object. None is repeat
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from modelrollout.api.base import canonical_json
 from modelrollout.api.reasons import Reason
 from modelrollout.api.settings import Settings
 from modelrollout.kube.api import KubeApi
 from modelrollout.kube.apply import Applier
-from modelrollout.kube.errors import Conflict, NotFound
+from modelrollout.kube.errors import Conflict, Invalid, NotFound
 from modelrollout.kube.events import Events, Regarding
 from modelrollout.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Ref
-from modelrollout.kube.pods import read_pods
+from modelrollout.kube.pods import PodFacts, read_pods
 from modelrollout.metrics.subscription import MetricsSource
 from modelrollout.rollout.book import Book, shares
 from modelrollout.rollout.decide import decide
+from modelrollout.rollout.evidence import progress
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.rollout.situation import Decision, EventNote, Problem, Situation
@@ -33,7 +33,9 @@ from modelrollout.runtime.budget import Budget
 from modelrollout.runtime.clock import Clock
 from modelrollout.runtime.queue import Key, Queue
 from modelrollout.runtime.store import Entry, Store
+from modelrollout.warmup.warmer import WarmUpSource
 from modelrollout.workload.identity import Owner, selector
+from modelrollout.workload.render import Accepted
 
 from .act import Actor, Moved, Pass
 from .children import Children
@@ -45,7 +47,9 @@ from .memory import Memory, PodsSeen, Settled
 from .observe import Observer
 from .prime import remember_pods
 from .records import Records
+from .stored import Untaken
 from .views import ResourceView
+from .warming import Warming
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +57,8 @@ TURNS = 12
 """Decisions in one pass; more means that something writes against us, and the queue's back-off takes over."""
 PROBLEMS_AGAIN = 30.0
 """Seconds after which something that stood in the way is tried again."""
+ENDING_AGAIN = 1.0
+"""Seconds after which pods on their way out are looked for again, where another version waits for their place."""
 PODS_AGAIN = 10.0
 """Seconds after which the pods of a revision that stays unready are read again."""
 
@@ -61,6 +67,11 @@ class Contended(Exception):  # noqa: N818  the queue backs off
     """The objects of one rollout kept changing under our hands."""
 
     retry_after = None
+
+
+def _end(pods: Iterable[PodFacts]) -> bool:
+    """Whether any is on its way out."""
+    return any(pod.deleted for pod in pods)
 
 
 def _nothing_is_unread(namespace: str) -> bool:
@@ -80,6 +91,7 @@ class Controller:
     clock: Clock
     events: Events
     checkpoints: Budget
+    warmer: WarmUpSource
     unread: Callable[[str], bool] = _nothing_is_unread
     """Whether a namespace has not been read whole yet; nothing is decided there."""
     memories: dict[Key, Memory] = field(default_factory=dict)
@@ -88,16 +100,20 @@ class Controller:
     _records: Records = field(init=False)
     _measured: Measured = field(init=False)
     _answers: Answers = field(init=False)
+    _untaken: Untaken = field(init=False)
+    _warming: Warming = field(init=False)
     _gateways: Gateways = field(init=False)
 
     def __post_init__(self) -> None:
-        self._observer = Observer(self.settings, self.clock, self.metrics)
+        self._warming = Warming(self.warmer)
+        self._observer = Observer(self.settings, self.clock, self.metrics, self._warming)
         served = ServedKinds(self.api, self.clock)
         self._actor = Actor(self.api, Applier(self.api), self.store, served, self.settings.comparer)
         self._gateways = Gateways(self.api, self.clock)
         self._records = Records(self.api, self.store)
         self._measured = Measured(self.settings)
         self._answers = Answers(self.api, self.store)
+        self._untaken = Untaken(self.clock)
 
     async def prime(self) -> None:
         """Learn in a few requests what each rollout under way would ask for by itself. To be awaited before the first `reconcile`."""
@@ -107,8 +123,10 @@ class Controller:
         """Bring one resource as far as it can go now. Raises `ApiError` and `Contended` for the queue's back-off."""
         if self.unread(key[0]):
             return  # woken when it was read
+        entry: Entry[ResourceView] | None = self.store.get(MODEL_DEPLOYMENT.kind, key)
+        taken = entry.view.status.commands if entry is not None else ()
         for _ in range(TURNS):
-            entry: Entry[ResourceView] | None = self.store.get(MODEL_DEPLOYMENT.kind, key)
+            entry = self.store.get(MODEL_DEPLOYMENT.kind, key)
             if entry is None:
                 self._forget(key)
                 return
@@ -118,7 +136,9 @@ class Controller:
                     return
             except Moved as moved:
                 log.debug("observing again: %s", moved)
-        raise Contended(f"still undecided after {TURNS} turns")
+        if entry is None or entry.view.status.commands == taken:
+            raise Contended(f"still undecided after {TURNS} turns")
+        self.queue.wake(key)  # so many commands: the others get their turn in between
 
     def _memory(self, key: Key, uid: str) -> Memory:
         memory = self.memories.get(key)
@@ -136,6 +156,7 @@ class Controller:
     def _forget(self, key: Key) -> None:
         self.memories.pop(key, None)
         self.metrics.unsubscribe(key)
+        self.warmer.drop(key)
         self.queue.forget(key)
 
     async def _turn(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> bool:
@@ -155,9 +176,10 @@ class Controller:
         problems_before = memory.problems
         refused = await self._record(key, entry, memory, decision, children)
         # Only now: a decision that could not be recorded must not take the time since the last one with it.
-        memory.decided_at, memory.unwritten = decided_at, decision.status
+        memory.decided_at, memory.unwritten = decided_at, progress(decision.status)
         await self._act(key, situation, decision, memory, refused)
         self._measure(key, decision, situation, memory)
+        self._warming.ask(key, situation, decision.status, memory, self._children(key, memory))
         self.queue.wake_at(key, decision.wake_at)
         if memory.problems or situation.mirror.problem or not situation.mirror.known:
             self.queue.wake_after(key, PROBLEMS_AGAIN)  # what stands in the way is often not ours to watch
@@ -166,19 +188,30 @@ class Controller:
     async def _read_pods(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> None:
         """Pods of revisions in a rollout, read when their Deployment's view changed or they stay unready."""
         status = entry.view.status
-        if status.rollout is None and all(one.ready_replicas for one in status.revisions if one.replicas):
+        served = all(one.ready_replicas for one in status.revisions if one.replicas)
+        if status.rollout is None and status.down is None and served:
             return
-        children = self._children(key, memory)
+        children, accepted = self._children(key, memory), entry.view.accepted
+        plan = accepted.plan if isinstance(accepted, Accepted) else None
+        bounded = plan is not None and (plan.in_place or plan.surge is not None)
+        exact = plan is None or plan.golden is not None or bounded
         for revision, found in children.deployments.items():
             seen, now = memory.pods.get(revision), self.clock.monotonic()
             lacking = found.view.ready < found.view.replicas
             if lacking and status.rollout is not None and status.rollout.loaded_at is None:
                 # A Deployment says nothing when its pods begin to crash or cannot pull their image; the load deadline bounds this.
                 self.queue.wake_after(key, PODS_AGAIN)
-            if seen is not None and seen.of == found.view and not (lacking and now - seen.read_at >= PODS_AGAIN):
+            # A Deployment does not count its pods that are on their way out, and says nothing when the last one is gone.
+            ending = bounded and seen is not None and _end(seen.pods)
+            due = PODS_AGAIN if not ending else ENDING_AGAIN
+            if seen is not None and seen.of == found.view and not ((lacking or ending) and now - seen.read_at >= due):
                 continue
             labels = ",".join(f"{name}={value}" for name, value in selector(key[1], revision).items())
-            memory.pods[revision] = PodsSeen(await read_pods(self.api, key[0], labels), found.view, now)
+            # Pods that are counted as warm must be those that the Deployment counts as ready, and pods that are gone really gone.
+            pods = await read_pods(self.api, key[0], labels, fresh=exact)
+            memory.pods[revision] = PodsSeen(pods, found.view, now)
+        if bounded and any(_end(seen.pods) for seen in memory.pods.values()):
+            self.queue.wake_after(key, ENDING_AGAIN)
 
     async def _moved_on(self, key: Key, situation: Situation, decision: Decision) -> bool:
         """Before a weight rises or pods go: one fresh read of the Deployments concerned. True if that changed what we know."""
@@ -205,7 +238,7 @@ class Controller:
     ) -> Problem | None:
         status, owner = decision.status, Owner(*key, entry.uid)
         written = status.written() if self._worth_writing(entry, memory, decision) else None
-        if written is not None and canonical_json(written) == entry.view.stored_status:
+        if written is not None and self._untaken.same(memory, status, written, entry.view.stored_status):
             written = None
         if written is None and not memory.refused:
             return None
@@ -222,9 +255,14 @@ class Controller:
         except NotFound:
             self.store.missing(MODEL_DEPLOYMENT.kind, key, entry.version)
             raise Moved(f"{ref} is gone") from None
+        except Invalid as refusal:
+            for note in self._untaken.refused(refusal):
+                self._tell(owner, note)
+            raise
         self.store.took(MODEL_DEPLOYMENT.kind, raw)
         memory.saved_at = self.clock.monotonic()
-        for note in decision.events:
+        outdated = self._untaken.learn(memory, status, written, raw.get("status") or {})
+        for note in (*decision.events, *outdated):
             self._tell(owner, note)
         return problem
 
@@ -256,14 +294,17 @@ class Controller:
         self, key: Key, situation: Situation, decision: Decision, memory: Memory, refused: Problem | None
     ) -> None:
         if situation.plan is None:
+            await self._answers.give(Owner(*key, memory.uid), decision.status, self._children(key, memory))
             return
         if decision.checkpoint and refused is None and await self._is_settled(key, situation.plan, memory):
             return
         # The stamp comes first: whatever is seen from here on has it acted upon again.
         stamp, memory.settled = self.store.stamp(key), None
-        work = Pass(Owner(*key, memory.uid), decision.status, situation.plan, self._children(key, memory))
+        owner = Owner(*key, memory.uid)
+        lost = await self._records.restore(owner, decision.status, self._children(key, memory), memory)
+        work = Pass(owner, decision.status, situation.plan, self._children(key, memory))
         work.drained = Book(situation, decision.status).drained
-        work.problems += [refused] if refused is not None else []
+        work.problems += [*lost, refused] if refused is not None else lost
         await self._actor.act(work)
         await self._answers.give(work.owner, work.status, work.children)
         await self._records.prune(work.owner, work.status, work.children)

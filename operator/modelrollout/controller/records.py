@@ -13,7 +13,7 @@ from modelrollout.api.reasons import Reason
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.kube.api import KubeApi
 from modelrollout.kube.apply import controller_of
-from modelrollout.kube.errors import AlreadyExists, Conflict, NotFound
+from modelrollout.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from modelrollout.kube.kinds import CONTROLLER_REVISION, Ref
 from modelrollout.rollout.revision import child_name
 from modelrollout.rollout.situation import Problem
@@ -22,6 +22,7 @@ from modelrollout.workload.identity import Owner
 from modelrollout.workload.records import PlanRecord, plan_name
 
 from .children import Children
+from .memory import Memory, Record
 from .views import ResourceView
 
 
@@ -51,6 +52,18 @@ class Records:
                 return problem
         return None
 
+    async def restore(
+        self, owner: Owner, status: ModelDeploymentStatus, children: Children, memory: Memory
+    ) -> list[Problem]:
+        """Make again what somebody has deleted of the records that status refers to, as this process has seen them last."""
+        present: dict[str, Record] = {record.name(owner): record for record in children.records.values()}
+        present |= children.plans
+        needed = {child_name(owner.name, revision) for revision in _referred(status)} | {status.plan or ""}
+        lost = {name: record for name, record in memory.records.items() if name in needed and name not in present}
+        memory.records = {name: record for name, record in present.items() if name in needed} | lost
+        found = [await self._create(owner, record.manifest(owner)) for record in lost.values()]
+        return [problem for problem in found if problem is not None]
+
     async def _create(self, owner: Owner, manifest: dict[str, Any]) -> Problem | None:
         try:
             raw = await self.api.create(manifest)
@@ -60,6 +73,9 @@ class Records:
             if controller_of(raw) != owner.uid:
                 text = f"ControllerRevision {name} exists and is not ours; it was left alone. Delete it, or use another name."
                 return Problem(Reason.FOREIGN_OBJECT, text)
+        except (Invalid, Forbidden) as error:
+            text = f"The API server refused ControllerRevision {manifest['metadata']['name']}: {error.message}"
+            return Problem(Reason.REFUSED_BY_SERVER, text)
         self.store.took(CONTROLLER_REVISION.kind, raw)
         return None
 
@@ -67,8 +83,7 @@ class Records:
         """Delete records that nothing refers to: not running, not in history (a way back), not rejected."""
         if status.rollout is not None or not status.revisions:
             return
-        kept = {entry.revision for entry in status.revisions}
-        kept |= {ended.revision for ended in status.history} | {rejected.revision for rejected in status.rejected}
+        kept = _referred(status)
         stale = [child_name(owner.name, revision) for revision in children.records if revision not in kept]
         stale += [name for name in children.plans if name != status.plan]
         for name in stale:
@@ -79,3 +94,9 @@ class Records:
                 await self.api.delete(Ref(CONTROLLER_REVISION, owner.namespace, name), uid=entry.uid)
             except (NotFound, Conflict):
                 self.store.missing(CONTROLLER_REVISION.kind, (owner.namespace, name), entry.version)
+
+
+def _referred(status: ModelDeploymentStatus) -> set[str]:
+    """The revisions that are running, in history (a way back), or rejected."""
+    listed = (status.revisions, status.history, status.rejected)
+    return {entry.revision for entries in listed for entry in entries}

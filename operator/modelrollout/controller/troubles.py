@@ -8,7 +8,11 @@ from modelrollout.kube.pods import PodFacts
 
 
 def trouble(pods: Iterable[PodFacts], deployment_trouble: str) -> str:
-    """The most telling thing about pods that are not ready; empty if there is nothing to say."""
+    """The most telling thing about pods that are not ready, without a full stop; empty if there is nothing to say."""
+    return _told(pods, deployment_trouble).rstrip(" .")
+
+
+def _told(pods: Iterable[PodFacts], deployment_trouble: str) -> str:
     unready = [pod for pod in pods if pod.ready_since is None and not pod.deleted]
     for pod in unready:
         if pod.image_trouble:

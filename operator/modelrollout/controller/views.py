@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelrollout.api.base import canonical_json
+from modelrollout.api.base import fingerprint
 from modelrollout.api.command import RolloutCommandSpec
 from modelrollout.api.depth import too_deep
 from modelrollout.api.errors import RecordError, SpecError
@@ -51,7 +51,7 @@ class ResourceView:
     status: ModelDeploymentStatus = field(compare=False)
     stored_status: str = field(repr=False)
     stored_spec: str = field(repr=False)
-    """As the API server has them, as canonical JSON: a tenth of the memory, and enough to tell whether anything changed."""
+    """Fingerprints of both as the API server has them: enough to tell whether anything changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +131,15 @@ def watched(settings: Settings) -> dict[str, Watched]:
             deleting=bool(metadata.get("deletionTimestamp")),
             accepted=_accepted(metadata["name"], spec, settings),
             status=_status(status),
-            stored_status=canonical_json(status),
+            stored_status=fingerprint(status),
             stored_spec=""
             if too_deep(spec)
-            else canonical_json(spec),  # it is refused, and its generation tells of a change
+            else fingerprint(spec),  # it is refused, and its generation tells of a change
         )
 
+    selected = settings.selected
     return {
-        MODEL_DEPLOYMENT.kind: Watched(resource, owner_by_name),
+        MODEL_DEPLOYMENT.kind: Watched(resource, owner_by_name, lambda raw: selected.matches(_labels(raw))),
         ROLLOUT_COMMAND.kind: Watched(_command, _command_owner),
         DEPLOYMENT.kind: Watched(_deployment),
         SERVICE.kind: Watched(_service),

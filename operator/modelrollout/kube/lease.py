@@ -84,7 +84,10 @@ class Lease:
             renewals.cancel()
             deadline.cancel()
         self._renewed_at = None
-        log.critical("the lease is lost to %s", self.holder() or "nobody we know")
+        if self.holder() == self._identity:
+            log.critical("the lease is lost: it was not renewed within %g s", self._times.deadline)
+        else:
+            log.critical("the lease is lost to %s", self.holder() or "nobody we know")
         on_lost()
 
     async def release(self) -> None:

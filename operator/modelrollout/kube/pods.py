@@ -41,11 +41,15 @@ class PodFacts:
     exit_code: int | None = None
     image_trouble: str = ""
     unschedulable: str = ""
+    address: str = ""
+    """Its own IP; empty until it has one, and for a pod in the network of its node."""
+    controller: str = ""
+    """Kind and name of what made it: `ReplicaSet fraud-2-7c9f4a1b-6d4cf56db6`."""
 
 
-async def read_pods(api: KubeApi, namespace: str, labels: str) -> tuple[PodFacts, ...]:
-    """The pods that a label selector finds, by name. Raises `ApiError`."""
-    page = await api.list(POD, namespace=namespace, labels=labels, resource_version="0")
+async def read_pods(api: KubeApi, namespace: str, labels: str, *, fresh: bool = False) -> tuple[PodFacts, ...]:
+    """The pods that a label selector finds, by name. `fresh`: no older than this call. Raises `ApiError`."""
+    page = await api.list(POD, namespace=namespace, labels=labels, resource_version=None if fresh else "0")
     return tuple(sorted((pod_facts(raw) for raw in page.items), key=lambda pod: pod.name))
 
 
@@ -74,7 +78,14 @@ def pod_facts(raw: Json) -> PodFacts:
         exit_code=terminated.get("exitCode"),
         image_trouble=_image_trouble(containers),
         unschedulable=_cut(scheduled.get("message") or "Unschedulable") if scheduled.get("status") == "False" else "",
+        address="" if (raw.get("spec") or {}).get("hostNetwork") else str(status.get("podIP") or ""),
+        controller=_controller(metadata),
     )
+
+
+def _controller(metadata: Mapping[str, Any]) -> str:
+    owners = metadata.get("ownerReferences") or ()
+    return next((f"{owner.get('kind')} {owner.get('name')}" for owner in owners if owner.get("controller")), "")
 
 
 def _badness(container: Mapping[str, Any]) -> tuple[bool, bool, int]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT, Span, Timestamp, Weight
 from modelrollout.api.status import (
     HISTORY_LIMIT,
@@ -33,6 +34,8 @@ from .plan import Plan, PlanStep
 from .situation import RevisionFacts, Situation, Target
 
 NOTHING = RevisionFacts(exists=False)
+_UNKNOWN_VERSIONS = (Reason.FIRST_VERSION, Reason.STABLE_UNAVAILABLE)
+"""Causes to give all traffic at once to a version that nobody has tried."""
 NO_PLAN = Plan(steps=(), replicas=0)
 
 
@@ -80,13 +83,26 @@ class Book:
         """Ready pods of a revision now."""
         return self.facts(entry.revision).ready if entry else 0
 
+    @property
+    def warms_up(self) -> bool:
+        """Whether the candidate's pods are sent golden requests: not those of a version that has served, or that a person has promoted."""
+        rollout = self.status.rollout
+        if self.plan.golden is None or rollout is None:
+            return False
+        return not self.direct or rollout.cause in _UNKNOWN_VERSIONS
+
+    def usable(self, entry: RevisionStatus) -> int:
+        """Ready pods that count for a weight: of a candidate that is warmed up, the warm ones."""
+        ready = self.ready(entry)
+        return min(ready, self.situation.warm_up.warm) if entry.role is Role.CANDIDATE and self.warms_up else ready
+
     def confirmed(self, entry: RevisionStatus, pods: int) -> bool:
-        """Whether so many pods are ready, and readiness has not come and gone lately."""
+        """Whether so many pods are ready and count, and readiness has not come and gone lately."""
         facts = self.facts(entry.revision)
         if pods == 0:
             return True
         settled = facts.ready_since is not None and self.now - facts.ready_since >= self.situation.timing.ready_for
-        return facts.ready >= pods and settled
+        return self.usable(entry) >= pods and settled
 
     @property
     def full(self) -> int:
@@ -162,9 +178,15 @@ class Book:
         if self.candidate is None:
             return 0
         if self.direct:
-            return self.full
+            return self._within_capacity(self.full)
         share = self.step.share if self.step else self.next_step.share if self.next_step else FULL_WEIGHT
-        return candidate_pods(self.plan, self.full, max(share, self.candidate.share))
+        return self._within_capacity(candidate_pods(self.plan, self.full, max(share, self.candidate.share)))
+
+    def _within_capacity(self, pods: int) -> int:
+        """Where pods come one after the other, those that it has been given."""
+        if self.plan.surge is None or self.stable is None or self.candidate is None:
+            return pods
+        return min(pods, max(1, self.candidate.replicas))
 
 
 def _live(carried: object) -> dict[str, int]:

@@ -19,6 +19,11 @@ def need(full: int, weight: int) -> int:
     return -(-full * weight // FULL_WEIGHT) if weight and full else 0
 
 
+def remaining(full: int, weight: int) -> int:
+    """Pods that what is left of a share needs, to the hundredth of a percent in which weights are: of 3 pods, 2 for 66.67 %."""
+    return max(min(1, full), need(full, weight - 1)) if weight else 0
+
+
 def candidate_pods(plan: Plan, full: int, weight: int) -> int:
     """Pods that the candidate must have ready **before** it gets `weight`; at least one as soon as it exists."""
     if plan.router == "Service" and 0 < weight < FULL_WEIGHT:
@@ -27,7 +32,12 @@ def candidate_pods(plan: Plan, full: int, weight: int) -> int:
 
 
 def stable_pods(plan: Plan, full: int, weight: int) -> int:
-    """Pods that stable keeps while the candidate has `weight`: all of them, save where the pods are the share."""
+    """Pods that stable keeps while the candidate has `weight`: all of them, save where the pods are the share.
+
+    None at all where there is one version at a time, or a bound on both: whoever moves weight then neither starts nor stops stable.
+    """
+    if plan.in_place or plan.surge is not None:
+        return 0
     if plan.router == "Service" and 0 < weight < FULL_WEIGHT:
         return shares(weight, full)[0]
     return full

@@ -33,8 +33,11 @@ class Refused(Exception):  # noqa: N818  a sentence for the person who asked, no
 
 
 def untaken(book: Book) -> tuple[CommandFacts, ...]:
-    """Commands whose effect is not recorded yet, oldest first."""
+    """Commands whose effect is not recorded yet, oldest first; none while status is full of those that were not told yet."""
     taken = {command.uid for command in book.status.commands}
+    pending = {command.uid for command in book.situation.commands}
+    if len(taken & pending) >= COMMANDS_LIMIT:
+        return ()  # the next one would push out an entry, and its command be taken twice
     waiting = (command for command in book.situation.commands if command.uid not in taken)
     return tuple(sorted(waiting, key=lambda command: (command.created, command.name)))
 

@@ -100,7 +100,12 @@ def essence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     step = status.step and status.step.model_copy(
         update={"covered": _NOTHING_COVERED, "spent": _NOTHING_COVERED, "covered_through": None, "advance_at": None}
     )
-    rollout = status.rollout and status.rollout.model_copy(update={"loading": _NOTHING_COVERED})
+    rollout = status.rollout and status.rollout.model_copy(
+        update={
+            "loading": _NOTHING_COVERED,
+            "unscheduled": _NOTHING_COVERED if status.rollout.unscheduled is not None else None,
+        }
+    )
     revisions = tuple(
         entry.model_copy(update={"unready": _NOTHING_COVERED if entry.unready is not None else None})
         for entry in status.revisions

@@ -16,9 +16,17 @@ from modelrollout.analysis.step import gating as gating_names
 from modelrollout.analysis.window import Window
 from modelrollout.api.analysis import Metric, StepKind
 from modelrollout.api.scalars import FULL_WEIGHT, Span, Timestamp
-from modelrollout.api.status import MetricStatus, ModelDeploymentStatus, RevisionStatus, StepStatus
+from modelrollout.api.status import (
+    WARM_PODS_LIMIT,
+    MetricStatus,
+    ModelDeploymentStatus,
+    RevisionStatus,
+    RolloutStatus,
+    StepStatus,
+    WarmUpStatus,
+)
 
-from .book import Book, change_each
+from .book import Book, change, change_each
 from .plan import PlanStep
 from .situation import Situation
 
@@ -40,6 +48,7 @@ def fold(situation: Situation) -> ModelDeploymentStatus:
     """The recorded status with everything that was observed since folded in."""
     status = _revisions(situation, situation.status, tick(situation))
     status = _traffic(Book(situation, status))
+    status = _warm(situation, status)
     status = _rollout(Book(situation, status), tick(situation))
     counting = status.rollout is not None or any(entry.unready is not None for entry in status.revisions)
     return status.model_copy(update={"seen_at": Timestamp(situation.now) if counting else None})
@@ -70,10 +79,32 @@ def _traffic(book: Book) -> ModelDeploymentStatus:
     return status.model_copy(update={"traffic": traffic})
 
 
+def _warm(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """What the golden requests have shown, on its record: a restart of the operator asks none of these pods again."""
+    rollout, facts = status.rollout, situation.warm_up
+    if rollout is None or facts.definition == (rollout.warm_up.definition if rollout.warm_up else "") == "":
+        return status
+    shown = None
+    if facts.definition:
+        slowest = f"{1000 * facts.slowest:.0f}ms" if facts.slowest is not None else None
+        shown = WarmUpStatus(
+            definition=facts.definition, warm=facts.warm, slowest=slowest, pods=facts.pods[:WARM_PODS_LIMIT]
+        )
+        before = rollout.warm_up
+        if before is not None and before.definition == shown.definition and shown.slowest is None:
+            shown = shown.model_copy(update={"slowest": before.slowest})
+    if shown == rollout.warm_up:
+        return status
+    return status.model_copy(update={"rollout": rollout.model_copy(update={"warm_up": shown})})
+
+
 def _rollout(book: Book, passed: float) -> ModelDeploymentStatus:
     status, rollout, candidate = book.status, book.status.rollout, book.candidate
     if rollout is None or candidate is None:
         return status
+    if (waited := _unscheduled(book, rollout, passed)) != rollout.unscheduled:
+        rollout = rollout.model_copy(update={"unscheduled": waited})
+        status = status.model_copy(update={"rollout": rollout})
     restarts = book.facts(candidate.revision).restarts
     if restarts < rollout.restarts_base:
         # Pods that had restarted are gone; what the others do is counted from where they stand.
@@ -81,11 +112,26 @@ def _rollout(book: Book, passed: float) -> ModelDeploymentStatus:
         status = status.model_copy(update={"rollout": rollout})
     if rollout.loaded_at is None:
         loaded = Timestamp(book.now) if candidate.replicas and book.confirmed(candidate, _first_need(book)) else None
-        news: dict[str, object] = {"loading": Span.of(rollout.loading.seconds + passed), "loaded_at": loaded}
+        waits = book.plan.surge is not None and book.facts(candidate.revision).unschedulable
+        loading = Span.of(rollout.loading.seconds + (passed if _loads(book, candidate) and not waits else 0.0))
+        news: dict[str, object] = {"loading": loading, "loaded_at": loaded}
         # Until here a restart is part of loading, which has its deadline; from here on it is a fault.
         rollout = rollout.model_copy(update=news | ({"restarts_base": restarts} if loaded else {}))
         status = status.model_copy(update={"rollout": rollout})
+        if loaded and candidate.load is None:
+            status = change(status, candidate.revision, load=loading)
     return _step(Book(book.situation, status), passed)
+
+
+def _unscheduled(book: Book, rollout: RolloutStatus, passed: float) -> Span | None:
+    if book.plan.surge is None or not book.facts(rollout.revision).unschedulable:
+        return None
+    return Span.of(rollout.unscheduled.seconds + passed) if rollout.unscheduled is not None else Span("0s")
+
+
+def _loads(book: Book, candidate: RevisionStatus) -> bool:
+    """Whether it is loading: not while the version whose place it takes is still going."""
+    return bool(candidate.replicas) or not book.plan.in_place
 
 
 def _first_need(book: Book) -> int:
@@ -114,9 +160,12 @@ def _step(book: Book, passed: float) -> ModelDeploymentStatus:
 
 
 def candidate_holds(book: Book, step: PlanStep) -> bool:
-    """Whether the candidate has the step's weight, or the copies that it asks for."""
+    """Whether the candidate has the step's weight, or the copies that it asks for; within a capacity, a part of it that is judged on the way."""
     candidate = book.candidate
-    return candidate is not None and (candidate.weight, candidate.mirror) == (step.weight, step.mirror)
+    if candidate is None:
+        return False
+    climbs = book.plan.surge is not None and 0 < candidate.weight < step.weight
+    return climbs or (candidate.weight, candidate.mirror) == (step.weight, step.mirror)
 
 
 def _judged(book: Book, plan_step: PlanStep, step: StepStatus) -> tuple[MetricStatus, ...]:
@@ -211,7 +260,8 @@ def carry(observed: ModelDeploymentStatus, remembered: ModelDeploymentStatus | N
         return observed
     if _identity(observed) != _identity(remembered) or (remembered.seen_at or 0.0) < (observed.seen_at or 0.0):
         return observed
-    rollout = observed.rollout.model_copy(update={"loading": remembered.rollout.loading})
+    counted = {"loading": remembered.rollout.loading, "unscheduled": remembered.rollout.unscheduled}
+    rollout = observed.rollout.model_copy(update=counted)
     known = {entry.revision: entry for entry in remembered.revisions}
     status = change_each(
         observed,
@@ -231,6 +281,19 @@ def carry(observed: ModelDeploymentStatus, remembered: ModelDeploymentStatus | N
         counted = {name: getattr(remembered.step, name) for name in ("covered", "covered_through", "spent")}
         progress["step"] = observed.step.model_copy(update=counted)
     return status.model_copy(update=progress)
+
+
+def progress(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """What `carry` reads of a status that is remembered, alone: thousands are."""
+    return ModelDeploymentStatus(
+        plan=status.plan,
+        revisions=status.revisions,
+        rollout=status.rollout,
+        step=status.step,
+        metrics=status.metrics,
+        traffic=status.traffic,
+        seen_at=status.seen_at,
+    )
 
 
 def _identity(status: ModelDeploymentStatus) -> tuple[object, ...]:

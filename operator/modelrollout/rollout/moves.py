@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelrollout.api.reasons import Reason
-from modelrollout.api.scalars import FULL_WEIGHT, Timestamp, Weight
+from modelrollout.api.scalars import FULL_WEIGHT, Span, Timestamp, Weight
 from modelrollout.api.status import (
     MetricStatus,
     Mode,
@@ -38,9 +38,11 @@ from .book import (
     without_rollout,
 )
 from .capacity import candidate_pods, stable_pods
+from .in_place import pods_in_place, stopped, with_order
 from .outlook import outlook
 from .plan import PlanStep
 from .situation import EventNote, Target
+from .surge import pods_within, room, within_reach
 from .words import carries, cut, percent
 
 
@@ -67,6 +69,10 @@ class Wait:
     stalled: bool = False
 
 
+NEVER_SERVED = (Reason.MODEL_LOAD_FAILED, Reason.WARM_UP_FAILED, Reason.NO_CAPACITY)
+"""Reasons for which a candidate that had no traffic has failed; no other was ever tried."""
+
+
 def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
     """Record a candidate: weight 0, the pods that its first weight needs."""
     plan, now, stable = book.plan, book.now, book.stable
@@ -74,6 +80,10 @@ def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
     full = full or plan.replicas
     first = FULL_WEIGHT if mode is Mode.DIRECT else plan.steps[0].share
     pods = full if mode is Mode.DIRECT else candidate_pods(plan, full, first)
+    if plan.in_place and stable is not None:
+        pods = 0
+    if plan.surge is not None and stable is not None and full:
+        pods = min(pods, plan.surge, room(book, target.revision))
     if (before := book.entry(target.revision)) is not None and not book.drained:
         pods = max(pods, before.replicas)  # it may still be getting the requests of the weight that it had
     entry = RevisionStatus(
@@ -112,7 +122,7 @@ def weigh(book: Book, step: PlanStep) -> Move:
     """Give the candidate a step's weight and begin that step."""
     candidate, now = book.candidate, book.now
     assert candidate is not None
-    status = book.status
+    status, weight = book.status, within_reach(book, step.weight)
     events: tuple[EventNote, ...] = ()
     begun = status.step
     other = begun is None or begun.weight not in (None, step.weight) or begun.mirror != step.mirror
@@ -121,18 +131,22 @@ def weigh(book: Book, step: PlanStep) -> Move:
             status = _expecting(status, expected)
             events = (EventNote(Reason.UNDERPOWERED, expected, warning=True),)
         status = _restarts_from_here(book, with_step(_with_effects(book, status), book.plan, step, now))
-    if (candidate.weight, candidate.mirror) != (step.weight, step.mirror):
-        status = with_weight(status, candidate.revision, step.weight, now, f"step {step.name}")
+    elif weight != candidate.weight and begun.weight:
+        # On the way up within a capacity each part is judged by its own windows.
+        again = begun.model_copy(update=NOTHING_COVERED | {"spent": Span("0s")})
+        status = status.model_copy(update={"step": again, "metrics": unseen(status.metrics)})
+    if (candidate.weight, candidate.mirror) != (weight, step.mirror):
+        status = with_weight(status, candidate.revision, weight, now, f"step {step.name}")
         status = with_mirror(status, candidate.revision, step.mirror)
-        status = change(status, candidate.revision, replicas=_pods_at(book, step.share))
+        status = change(status, candidate.revision, replicas=_pods_at(book, max(weight, step.mirror)))
         if book.stable is not None:
-            needed = stable_pods(book.plan, book.full, step.weight)
+            needed = stable_pods(book.plan, book.full, weight)
             status = change(status, book.stable.revision, replicas=max(book.stable.replicas, needed))
     index = book.plan.steps.index(step) + 1
     where = f"step {index} of {len(book.plan.steps)}"
-    was, now_has = carries(candidate.weight, candidate.mirror), carries(step.weight, step.mirror)
+    was, now_has = carries(candidate.weight, candidate.mirror), carries(weight, step.mirror)
     text = f"Version {candidate.version}: {was} → {now_has} ({where})"
-    note, message = EventNote(Reason.WEIGHT_CHANGED, text), f"gets {percent(step.weight)} of traffic"
+    note, message = EventNote(Reason.WEIGHT_CHANGED, text), f"gets {percent(weight)} of traffic"
     if step.mirror:
         message = f"is mirrored: it gets copies of {percent(step.mirror)} of requests and answers nobody"
         note = EventNote(Reason.MIRRORING, f"Version {candidate.version} {message} ({where})")
@@ -163,6 +177,8 @@ def _with_effects(book: Book, status: ModelDeploymentStatus) -> ModelDeploymentS
 
 def _pods_at(book: Book, weight: int) -> int:
     assert book.candidate is not None
+    if book.plan.in_place:
+        return book.candidate.replicas  # it has what it gets, once its place is free
     pods = candidate_pods(book.plan, book.full, weight)
     # A share that is made of pods moves with them; a routed one must never have fewer than were confirmed ready.
     return pods if book.plan.router == "Service" else max(pods, book.candidate.replicas)
@@ -175,16 +191,18 @@ def _restarts_from_here(book: Book, status: ModelDeploymentStatus) -> ModelDeplo
 
 
 def take_all(book: Book, reason: str) -> Move:
-    """Give the candidate all traffic at once."""
+    """Give the candidate all traffic at once; within a capacity, as much as its ready pods carry."""
     candidate = book.candidate
     assert candidate is not None
-    status = with_weight(book.status, candidate.revision, FULL_WEIGHT, book.now, reason)
-    text = f"Version {candidate.version}: {percent(candidate.weight)} → 100 % ({reason})"
+    weight = within_reach(book, FULL_WEIGHT)
+    status = with_weight(book.status, candidate.revision, weight, book.now, reason)
+    text = f"Version {candidate.version}: {percent(candidate.weight)} → {percent(weight)} ({reason})"
+    share = "all traffic" if weight == FULL_WEIGHT else f"{percent(weight)} of traffic"
     return Move(
         status,
         Phase.PROMOTING,
         Reason.ROUTE_PENDING,
-        f"Version {candidate.version} gets all traffic.",
+        f"Version {candidate.version} gets {share}.",
         (EventNote(Reason.WEIGHT_CHANGED, text),),
     )
 
@@ -213,6 +231,8 @@ def _all_to_stable(book: Book, status: ModelDeploymentStatus, reason: Reason) ->
     status = with_weight(status, candidate.revision, 0, book.now, reason)
     if stable is None:
         return status
+    if stopped(book):
+        status = with_order(book, status)
     return change(status, stable.revision, replicas=max(stable.replicas, stable_pods(book.plan, book.full, 0)))
 
 
@@ -252,6 +272,7 @@ def must_keep_weight(book: Book) -> bool:
     return (
         book.candidate is not None
         and book.candidate.weight > 0
+        and not stopped(book)  # it gets none before the candidate has gone
         and not book.ready(book.stable)
         and book.ready(book.candidate) > 0
     )
@@ -265,11 +286,12 @@ def leave(book: Book, ending: Ending, events: tuple[EventNote, ...] = ()) -> Mov
         status = _all_to_stable(book, status, reason)
     rejected = book.rejection(candidate.revision) is not None
     kept = Timestamp(book.now + book.plan.keep_failed) if rejected and book.plan.keep_failed else None
+    kept = None if book.plan.in_place else kept
     status = with_history(status, candidate, book.now, ending)
     status = change(
         status, candidate.revision, role=Role.FORMER, warm_until=None, kept_until=kept, effective_weight=None
     )
-    phase = Phase.FAILED if reason is Reason.MODEL_LOAD_FAILED else Phase.ROLLING_BACK
+    phase = Phase.FAILED if reason in NEVER_SERVED and not candidate.weight else Phase.ROLLING_BACK
     return Move(without_rollout(status), phase, reason, ending.message, events, urgent=True)
 
 
@@ -278,8 +300,10 @@ def promote(book: Book) -> Move:
     candidate, stable, now = book.candidate, book.stable, book.now
     assert candidate is not None
     rejected = stable is not None and book.rejection(stable.revision) is not None
-    warm = Timestamp(now + book.plan.scale_down_delay) if book.plan.scale_down_delay and not rejected else None
+    stays = book.plan.scale_down_delay and not rejected and not book.plan.in_place
+    warm = Timestamp(now + book.plan.scale_down_delay) if stays else None
     kept = Timestamp(now + book.plan.keep_failed) if rejected and book.plan.keep_failed else None
+    kept = None if book.plan.in_place else kept
     cause = book.status.rollout.cause if book.status.rollout else ""
     text = f"Version {candidate.version} is stable" + (f" ({cause})" if cause else "")
     status = with_history(book.status, candidate, now, Ending(Outcome.PROMOTED, cause, text))
@@ -310,13 +334,32 @@ def scale(book: Book, pods: dict[str, int]) -> Move | None:
             entry.model_copy(update={"replicas": pods[entry.revision]}) if entry.revision in changed else entry
         ),
     )
+    down = status.down
+    if down is not None and book.plan.in_place and any(pods.get(name) for name in changed):
+        # The version that is to serve has its pods: from here on it loads.
+        status = status.model_copy(update={"down": down.model_copy(update={"started_at": Timestamp(book.now)})})
     phase = Phase.PROGRESSING if book.candidate else Phase.HEALTHY
     return Move(status, phase, Reason.SCALING_UP, "Pod counts follow the plan.")
+
+
+def stop(book: Book) -> Move:
+    """Order stable down, so that the candidate can have its place."""
+    stable, candidate = book.stable, book.candidate
+    assert stable is not None
+    assert candidate is not None
+    status = with_order(book, change(book.status, stable.revision, replicas=0))
+    text = f"Version {stable.version} is stopped, so that version {candidate.version} can start; nothing answers until it is ready"
+    note = EventNote(Reason.STOPPED_FOR_REPLACEMENT, text, warning=True)
+    return Move(status, Phase.DEPLOYING, Reason.REPLACING, f"{text}.", (note,))
 
 
 def recorded_pods(book: Book) -> dict[str, int]:
     """The pod counts that stable and candidate should have now, by the capacity rule."""
     plan, stable, candidate = book.plan, book.stable, book.candidate
+    if plan.in_place:
+        return pods_in_place(book)
+    if plan.surge is not None and book.full:
+        return pods_within(book)
     pods: dict[str, int] = {}
     if candidate is None:
         if stable is not None:

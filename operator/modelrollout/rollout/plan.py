@@ -7,6 +7,7 @@ last accepted plan while an invalid spec waits to be mended.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -28,6 +29,7 @@ from modelrollout.api.spec import (
     Strategy,
     WhenSuperseded,
 )
+from modelrollout.api.warmup import WarmUp
 
 HOUR = 3600.0
 FEWEST_WINDOWS = 60
@@ -39,13 +41,15 @@ DEFAULT_STEPS: dict[Strategy, tuple[Step, ...]] = {
         Step(weight=Weight(0), advance=Advance.APPROVAL),
         Step(weight=Weight(FULL_WEIGHT), hold=Duration("1h")),
     ),
+    Strategy.REPLACE: (Step(weight=Weight(FULL_WEIGHT), hold=Duration("1h")),),
 }
 DEFAULT_STEPS[Strategy.SHADOW] = (
     Step(shadow=Shadow(percent=Weight(FULL_WEIGHT)), hold=Duration("1h")),
     *DEFAULT_STEPS[Strategy.CANARY],
 )
 STEP_NAMES: dict[Strategy, dict[StepKind, str]] = {
-    Strategy.BLUE_GREEN: {StepKind.PREVIEW: "preview", StepKind.BAKE: "bake"}
+    Strategy.BLUE_GREEN: {StepKind.PREVIEW: "preview", StepKind.BAKE: "bake"},
+    Strategy.REPLACE: {StepKind.BAKE: "bake"},
 }
 """What steps without a name are called, where it is not by their weight."""
 
@@ -100,6 +104,11 @@ class Plan:
     scale_down_delay: float = 900.0
     keep_failed: float = 600.0
     full_candidate: bool = False
+    surge: int | None = None
+    """At most so many pods above R for all versions together; None: not bounded."""
+    scheduling_deadline: float = 1800.0
+    in_place: bool = False
+    """One version at a time: stable is stopped before the candidate is started."""
     finish_when_superseded: bool = False
     ready_when_serving: bool = False
     paused: bool = False
@@ -109,6 +118,8 @@ class Plan:
     provider: str = "default"
     interval: float = 15.0
     warm_up: float = 60.0
+    golden: WarmUp | None = field(default=None, hash=False)
+    """Requests that each pod of a candidate answers before it counts for a weight."""
     no_data_deadline: float = HOUR
     on_inconclusive: OnInconclusive = OnInconclusive.HOLD
     by_evidence: bool = False
@@ -116,8 +127,8 @@ class Plan:
     bad_promotion: float = 0.05
     router: str = "Service"
     coarse: bool = False
-    written: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """The fields of the spec that the plan was made from, as they are recorded."""
+    text: str = field(default="{}", compare=False, repr=False)
+    """The fields of the spec that the plan was made from, as they are recorded: canonical JSON, a fifth of what dictionaries take."""
 
     @cached_property
     def terms(self) -> Terms:
@@ -152,10 +163,11 @@ class Plan:
         """The step that asks for certificates: the last one in which both versions have traffic."""
         return next((step for step in reversed(self.steps) if step.kind is StepKind.LIVE), None)
 
-    @cached_property
-    def text(self) -> str:
-        """The written fields as canonical JSON."""
-        return canonical_json(self.written)
+    @property
+    def written(self) -> dict[str, Any]:
+        """The recorded fields; new ones each time."""
+        found: dict[str, Any] = json.loads(self.text)
+        return found
 
     @cached_property
     def digest(self) -> str:
@@ -182,6 +194,9 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         scale_down_delay=_seconds(rollout.scale_down_delay, 900),
         keep_failed=_seconds(rollout.keep_failed, 600),
         full_candidate=_full_candidate(rollout),
+        in_place=rollout.strategy is Strategy.REPLACE,
+        surge=rollout.capacity.max_surge if rollout.capacity else None,
+        scheduling_deadline=_seconds(rollout.capacity.scheduling_deadline if rollout.capacity else None, 1800),
         finish_when_superseded=rollout.when_superseded is WhenSuperseded.FINISH,
         ready_when_serving=rollout.ready_when is ReadyWhen.SERVING,
         paused=bool(rollout.paused),
@@ -191,6 +206,7 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         provider=analysis.provider or "default",
         interval=interval,
         warm_up=_seconds(analysis.warm_up, 60),
+        golden=rollout.warm_up,
         no_data_deadline=_seconds(analysis.no_data_deadline, HOUR),
         on_inconclusive=analysis.on_inconclusive or OnInconclusive.HOLD,
         by_evidence=rollout.pace is Pace.EVIDENCE,
@@ -198,7 +214,7 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         bad_promotion=_probability(analysis.bad_promotion_probability, 0.05),
         router="Gateway" if spec.traffic and spec.traffic.gateway else "Service",
         coarse=bool(spec.traffic and spec.traffic.service and spec.traffic.service.coarse == "Accept"),
-        written={name: written[name] for name in PLAN_FIELDS if name in written},
+        text=canonical_json({name: written[name] for name in PLAN_FIELDS if name in written}),
     )
 
 

@@ -23,9 +23,10 @@ from modelrollout.api.status import (
 from .book import Book
 from .evidence import measured
 from .hold import advance_at, required
+from .in_place import expected_back
 from .moves import Move, Wait
 from .situation import Problem
-from .words import cut
+from .words import cut, exactly
 
 
 def present(book: Book, answer: Move | Wait) -> ModelDeploymentStatus:
@@ -37,6 +38,8 @@ def present(book: Book, answer: Move | Wait) -> ModelDeploymentStatus:
         # A rollout that goes on by the accepted plan does not hide that the spec is broken.
         stalled, message = True, f"{spec_problem.message} The rollout goes on by the last accepted plan: {message}"
         reason = Reason(spec_problem.reason)
+    if book.status.down is not None:
+        message = f"{message} {_gap(book)}"
     serving = _serving(book)
     status = book.status.model_copy(
         update={
@@ -54,6 +57,17 @@ def present(book: Book, answer: Move | Wait) -> ModelDeploymentStatus:
         }
     )
     return status.model_copy(update={"conditions": _conditions(book, status, answer, reason, stalled=stalled)})
+
+
+def _gap(book: Book) -> str:
+    """Since when nothing answers, and about until when."""
+    down, expected = book.status.down, expected_back(book)
+    assert down is not None
+    if expected is None:
+        return f"Nothing answers since {exactly(down.since)}."
+    if expected <= book.now:
+        return f"Nothing answers since {exactly(down.since)}; by the last load it was expected back at {exactly(expected)}."
+    return f"Nothing answers since {exactly(down.since)}; expected back about {exactly(expected)}, by how long a load took before."
 
 
 def _serving(book: Book) -> RevisionStatus | None:
@@ -133,7 +147,7 @@ def _conditions(
         (
             "Available",
             str(available),
-            Reason.SERVING if available else Reason.CANDIDATE_UNREADY,
+            Reason.SERVING if available else _unavailable(book),
             _available_text(book, serving),
         ),
         ("RolloutSucceeded", succeeded, outcome or "Unknown", status.history[-1].message if status.history else ""),
@@ -158,6 +172,12 @@ def _conditions(
             )
         )
     return tuple(conditions)
+
+
+def _unavailable(book: Book) -> Reason:
+    if book.status.down is None:
+        return Reason.CANDIDATE_UNREADY
+    return Reason.REPLACING if book.candidate is not None else Reason.RETURNING
 
 
 def _available_text(book: Book, serving: RevisionStatus | None) -> str:

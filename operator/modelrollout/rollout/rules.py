@@ -20,6 +20,7 @@ from .book import Book, Ending, change_each, with_weight
 from .capacity import candidate_pods
 from .commands import take, untaken
 from .hold import step_is_over
+from .in_place import left_behind, stopped
 from .moves import (
     Move,
     Wait,
@@ -31,19 +32,23 @@ from .moves import (
     reject,
     scale,
     start,
+    stop,
     take_all,
     weigh,
 )
 from .plan import PlanStep
 from .situation import EventNote, Problem
+from .surge import next_pods, within_reach
 from .waits import (
     candidate_is_loading,
     held_back,
     metrics_are_awaited,
     mirror_is_awaited,
     paused,
+    place_is_awaited,
     pods_are_missing,
     rest,
+    room_is_awaited,
     route_is_pending,
     stable_is_unavailable,
 )
@@ -57,6 +62,8 @@ _OUTCOMES: dict[str, Outcome] = {
     Reason.ABORTED: Outcome.ABORTED,
     Reason.CANDIDATE_UNSTABLE: Outcome.FAILED,
     Reason.MODEL_LOAD_FAILED: Outcome.FAILED,
+    Reason.WARM_UP_FAILED: Outcome.FAILED,
+    Reason.NO_CAPACITY: Outcome.FAILED,
 }
 """How a rollout ended whose candidate was taken back for this reason; for any other it was rolled back."""
 
@@ -155,6 +162,18 @@ def unstable_candidate_takes_back(book: Book) -> Move | None:
     return None
 
 
+def scheduling_deadline_takes_back(book: Book) -> Move | None:
+    """A candidate without traffic for which no node has had room until `schedulingDeadline` is taken back; one with traffic holds."""
+    rollout, candidate, plan = book.status.rollout, book.candidate, book.plan
+    if rollout is None or candidate is None or plan.surge is None or rollout.unscheduled is None or candidate.weight:
+        return None
+    if book.rejection(candidate.revision) is not None or rollout.unscheduled.seconds < plan.scheduling_deadline:
+        return None
+    trouble = book.facts(candidate.revision).trouble or "its pods cannot be scheduled"
+    message = f"No node had room within {span(plan.scheduling_deadline)}: {trouble}. No traffic was moved."
+    return reject(book, Outcome.FAILED, Reason.NO_CAPACITY, message)
+
+
 def load_deadline_takes_back(book: Book) -> Move | None:
     """A candidate that was never ready within `loadDeadline` has failed; readiness afterwards does not revive it."""
     rollout, candidate = book.status.rollout, book.candidate
@@ -162,11 +181,28 @@ def load_deadline_takes_back(book: Book) -> Move | None:
         return None
     if book.rejection(candidate.revision) is not None or rollout.loading.seconds < book.plan.load_deadline:
         return None
-    if book.ready(candidate) >= book.pods_needed > 0:
+    if book.usable(candidate) >= book.pods_needed > 0:
         return None  # It is ready and being confirmed; should it lose a pod again, that was too late.
-    trouble = book.facts(candidate.revision).trouble or "no pod became ready"
+    trouble = book.facts(candidate.revision).trouble or _cold(book, candidate) or "no pod became ready"
     message = f"Not ready within {span(book.plan.load_deadline)}: {trouble}. No traffic was moved."
     return reject(book, Outcome.FAILED, Reason.MODEL_LOAD_FAILED, message)
+
+
+def _cold(book: Book, candidate: RevisionStatus) -> str:
+    """What is known of pods that were ready in time and not warm."""
+    if book.usable(candidate) >= book.ready(candidate):
+        return ""
+    return book.situation.warm_up.trouble or "its pods had not answered all requests of rollout.warmUp"
+
+
+def wrong_answer_takes_back(book: Book) -> Move | None:
+    """A golden request that a pod of the candidate answers wrongly or too slowly fails it, like a model that does not load."""
+    candidate, failure = book.candidate, book.situation.warm_up.failure
+    if candidate is None or not failure or not book.warms_up or (book.direct and candidate.weight):
+        return None
+    if book.rejection(candidate.revision) is not None:
+        return None
+    return reject(book, Outcome.FAILED, Reason.WARM_UP_FAILED, failure)
 
 
 def rejected_candidate_returns(book: Book) -> Move | Wait | None:
@@ -192,6 +228,8 @@ def candidate_without_ready_pod_gives_back(book: Book) -> Move | None:
     candidate = book.candidate
     if candidate is None or not candidate.share or book.ready(candidate) or not book.full:
         return None  # of what is scaled to 0 nothing is ready, while stable's last pods are still going
+    if stopped(book):
+        return None
     if candidate.weight and not book.ready(book.stable) and not _raised_in_vain(book, candidate):
         return None
     return give_back(book, Reason.CANDIDATE_UNREADY, "The candidate has no ready pod.")
@@ -259,7 +297,7 @@ def superseded_candidate_is_withdrawn(book: Book) -> Move | Wait | None:
     candidate, target, stable = book.candidate, book.target, book.stable
     if candidate is None or target is None or target.revision == candidate.revision or _may_finish(book):
         return None
-    if candidate.weight and stable is not None:
+    if candidate.weight and stable is not None and not stopped(book):
         pods = max(1, min(stable.replicas, book.full)) if book.full else 0
         if not book.confirmed(stable, pods):
             # It may have been scaled to 0 in mid-rollout, and is short of pods because it was never given them again.
@@ -291,7 +329,7 @@ def edited_steps_are_followed(book: Book) -> Move | Wait | None:
     if book.direct or step is None or candidate is None or step.index == 0 or not steps:
         return None
     named = book.step
-    if named is not None and _stands_in(named, step, candidate):
+    if named is not None and _stands_in(named, step, candidate, climbing=book.plan.surge is not None):
         if (step.index, step.total) == (steps.index(named) + 1, len(steps)):
             return None
         numbered = step.model_copy(update={"index": steps.index(named) + 1, "total": len(steps)})
@@ -313,11 +351,13 @@ def edited_steps_are_followed(book: Book) -> Move | Wait | None:
     return Move(status, book.status.phase or Phase.PROGRESSING, Reason.HOLDING, text)
 
 
-def _stands_in(planned: PlanStep, step: StepStatus, candidate: RevisionStatus) -> bool:
+def _stands_in(planned: PlanStep, step: StepStatus, candidate: RevisionStatus, *, climbing: bool) -> bool:
     """Whether the candidate has the step's weight, or had it and has given it back; a preview that is given a weight is another step."""
     asked = (planned.weight, planned.mirror)
     if (candidate.weight, candidate.mirror) == asked:
         return True
+    if climbing and 0 < candidate.weight < planned.weight:
+        return step.weight == planned.weight
     return not candidate.share and (step.weight is None or (step.weight, step.mirror) == asked)
 
 
@@ -332,9 +372,12 @@ def former_versions_leave(book: Book) -> Move | None:
         return None
 
     def later(entry: RevisionStatus) -> RevisionStatus:
-        if entry.role is not Role.FORMER or (entry.warm_until and entry.warm_until > book.now):
+        wanted = book.plan.in_place or (book.plan.surge is not None and book.candidate is not None)
+        warm = entry.warm_until and entry.warm_until > book.now
+        if entry.role is not Role.FORMER or (warm and (book.plan.in_place or not wanted)):
             return entry
         kept = entry.kept_until if entry.kept_until and entry.kept_until > book.now else None
+        kept = None if wanted else kept  # its place is
         # Open connections do not move with endpoints: behind a plain Service only the end of the pods ends them.
         pods = min(1, entry.replicas) if kept and book.plan.router != "Service" else 0
         return entry.model_copy(update={"replicas": pods, "warm_until": None, "kept_until": kept})
@@ -399,9 +442,13 @@ def direct_candidate_takes_all(book: Book) -> Move | Wait | None:
         return held_back(book, book.situation.problems[0])
     if candidate.weight == FULL_WEIGHT:
         return route_is_pending(book)
-    if not book.confirmed(candidate, _pods_to_take_all(book, rollout.cause)):
-        return candidate_is_loading(book)
-    return take_all(book, rollout.cause)
+    return _not_ready_for_all(book, candidate, rollout.cause) or take_all(book, rollout.cause)
+
+
+def _not_ready_for_all(book: Book, candidate: RevisionStatus, cause: str) -> Move | Wait | None:
+    if book.plan.surge is not None and book.stable is not None and book.full:
+        return _climb(book, FULL_WEIGHT)
+    return None if book.confirmed(candidate, _pods_to_take_all(book, cause)) else candidate_is_loading(book)
 
 
 def _pods_to_take_all(book: Book, cause: str) -> int:
@@ -417,7 +464,14 @@ def candidate_takes_its_step(book: Book) -> Move | Wait | None:
     goal = book.step or book.next_step
     if candidate is None or rollout is None or goal is None or (book.step is not None and not _rises(candidate, goal)):
         return None
-    obstacle = _obstacle(book, candidate, candidate.replicas, goal)
+    if stopped(book) and book.full and book.status.down is not None:
+        # Nothing answers: only what it takes to answer is waited for.
+        loading = None if book.confirmed(candidate, book.full) else candidate_is_loading(book)
+        return loading or weigh(book, goal)
+    if book.plan.surge is not None and book.step is not None and candidate.weight:
+        return _climb(book, goal.weight) or weigh(book, goal)
+    # Within a capacity there may be no room for a first pod yet.
+    obstacle = _obstacle(book, candidate, max(candidate.replicas, book.plan.surge is not None), goal)
     if obstacle is None and book.step is None:
         # Back to the weight of a step that had begun is no advance; the first weight is.
         obstacle = metrics_are_awaited(book) or paused(book)
@@ -429,8 +483,24 @@ def _rises(candidate: RevisionStatus, goal: PlanStep) -> bool:
     return candidate.weight < goal.weight or candidate.mirror < goal.mirror
 
 
-def _obstacle(book: Book, candidate: RevisionStatus, pods: int, goal: PlanStep) -> Wait | None:
-    """What keeps the candidate's weight, or the share that is mirrored to it, from rising to a step's."""
+def _climb(book: Book, goal: int) -> Move | Wait | None:
+    """What comes before the next part of a weight within a capacity; None where the ready pods carry more than the candidate has."""
+    candidate = book.candidate
+    assert candidate is not None
+    risen = within_reach(book, goal) > candidate.weight
+    if risen and (obstacle := _obstacle(book, candidate, min(1, book.full))) is not None:
+        return obstacle
+    if risen:
+        return None
+    if grown := scale(book, next_pods(book, goal)):
+        return grown
+    if book.usable(candidate) < candidate.replicas or not book.applied or not book.route_as_intended:
+        return _obstacle(book, candidate, candidate.replicas) or pods_are_missing(book)
+    return room_is_awaited(book, goal)
+
+
+def _obstacle(book: Book, candidate: RevisionStatus, pods: int, goal: PlanStep | None = None) -> Wait | None:
+    """What keeps the candidate's weight from rising, or the share that is mirrored to it from rising to that of a step (`goal`)."""
     if rollout_blocked := book.status.rollout and book.status.rollout.blocked:
         return held_back(book, Problem(rollout_blocked.reason, rollout_blocked.message))
     for problem in (*book.situation.problems, book.situation.metrics_problem if book.plan.judged else None):
@@ -440,7 +510,8 @@ def _obstacle(book: Book, candidate: RevisionStatus, pods: int, goal: PlanStep) 
         return pods_are_missing(book) if candidate.share or book.previewed else candidate_is_loading(book)
     if not book.applied or not (book.route_as_intended or book.status.traffic.set_at is None):
         return route_is_pending(book)
-    return mirror_is_awaited(book, goal) or stable_is_unavailable(book, "for the next weight", only_if=True)
+    mirror = mirror_is_awaited(book, goal) if goal is not None else None
+    return mirror or stable_is_unavailable(book, "for the next weight", only_if=True)
 
 
 def step_is_held(book: Book) -> Move | Wait | None:
@@ -458,6 +529,8 @@ def next_step_begins(book: Book) -> Move | Wait | None:
     if _rises(candidate, following):
         if grown := _as_large_as_stable_now(book, following):
             return grown
+        if book.plan.surge is not None and book.stable is not None and book.full:
+            return _climb(book, following.weight) or weigh(book, following)
         needed = max(recorded_pods(book)[candidate.revision], _pods_before(book, following.share))
         if moved := scale(book, {candidate.revision: needed}):
             return moved
@@ -496,6 +569,54 @@ def last_step_promotes(book: Book) -> Move | None:
     return promote(book)
 
 
+def one_version_at_a_time(book: Book) -> Move | Wait | None:
+    """Replace: stable is stopped when nothing else is in the way, and the candidate starts in its place once that is free."""
+    candidate, stable = book.candidate, book.stable
+    if not book.plan.in_place or candidate is None or stable is None or not book.full:
+        return None
+    if candidate.weight == FULL_WEIGHT or book.confirmed(candidate, book.full):
+        return None  # what is ready in full beside stable needs no place
+    if stable.replicas:
+        return _before_the_stop(book, candidate, stable) or stop(book)
+    if not candidate.replicas:
+        return place_is_awaited(book)
+    return None
+
+
+def _before_the_stop(book: Book, candidate: RevisionStatus, stable: RevisionStatus) -> Move | Wait | None:
+    """What has to be so while something still serves: from the order on, waiting means that nothing does."""
+    rollout = book.status.rollout
+    if rollout is not None and (blocked := rollout.blocked) is not None:
+        return held_back(book, Problem(blocked.reason, blocked.message))
+    for problem in (*book.situation.problems, book.situation.metrics_problem if book.plan.judged else None):
+        if problem is not None:
+            return held_back(book, problem)
+    if candidate.share:  # of another strategy, which was edited into this one
+        if candidate.weight and not book.ready(stable):
+            return stable_is_unavailable(book, "to take traffic back")
+        return give_back(
+            book, Reason.HOLDING, "The strategy was edited: the version before serves until it is replaced."
+        )
+    if left_behind(book):
+        return place_is_awaited(book)
+    return paused(book)
+
+
+def something_answers_again(book: Book) -> Move | None:
+    """The end of a gap that was ordered: what has all traffic has a ready pod, or nothing is to run."""
+    down = book.status.down
+    serving = next((entry for entry in book.status.revisions if entry.weight == FULL_WEIGHT), None)
+    answers = serving is not None and serving.replicas and book.ready(serving) and book.applied
+    if down is None or (book.full and not answers):
+        return None  # pods that were just ordered away may still be ready
+    status = book.status.model_copy(update={"down": None})
+    phase = book.status.phase or Phase.PROGRESSING
+    if serving is None or not book.full:
+        return Move(status, phase, Reason.SCALED_TO_ZERO, "Scaled to 0.")
+    text = f"Version {serving.version} answers; nothing did for {span(book.now - down.since)}"
+    return Move(status, phase, Reason.SERVING_AGAIN, f"{text}.", (EventNote(Reason.SERVING_AGAIN, text),))
+
+
 def nothing_to_do(book: Book) -> Wait:
     """No rollout is under way."""
     return rest(book)
@@ -507,6 +628,8 @@ RULES: tuple[Rule, ...] = (
     abort_goes_first,
     failed_metric_takes_back,
     unstable_candidate_takes_back,
+    wrong_answer_takes_back,
+    scheduling_deadline_takes_back,
     load_deadline_takes_back,
     rejected_candidate_returns,
     candidate_without_ready_pod_gives_back,
@@ -519,6 +642,8 @@ RULES: tuple[Rule, ...] = (
     pods_follow_the_plan,
     former_versions_leave,
     new_candidate_starts,
+    something_answers_again,
+    one_version_at_a_time,
     direct_candidate_takes_all,
     candidate_takes_its_step,
     step_is_held,

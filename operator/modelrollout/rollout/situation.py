@@ -37,7 +37,8 @@ class Problem:
 class RevisionFacts:
     """What the cluster shows of one revision's Deployment and pods.
 
-    `exists`: its Deployment is there and ours. `replicas` is its spec, `pods` what its status counts, `ready` the ready ones.
+    `exists`: its Deployment is there and ours. `replicas` is its spec, `pods` what its status counts, `ready` the ready ones;
+    `unschedulable`: one of them waits for a node. `ending`: pods that are on their way out and still hold what they run on.
     `ready_since`: since when this process has seen at least one ready pod without a break (None: none now);
     `full_since`: since when at least `replicas` were ready. Wall-clock seconds. `restarts`: container restarts over its live
     pods. `trouble`: why pods are not ready, in words (image pull, crash message, unschedulable).
@@ -47,11 +48,13 @@ class RevisionFacts:
     exists: bool = False
     replicas: int = 0
     pods: int = 0
+    ending: int = 0
     ready: int = 0
     ready_since: float | None = None
     full_since: float | None = None
     restarts: int = 0
     trouble: str = ""
+    unschedulable: bool = False
     record: bool = True
     order: float = 0.0
     version: str = ""
@@ -100,6 +103,23 @@ class PreflightFacts:
     problem: Problem | None = None
     effects: Mapping[str, str] = field(default_factory=dict)
     traffic: Mapping[str, Traffic] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUpFacts:
+    """What the golden requests have shown of the candidate's pods.
+
+    `definition`: of which requests, and for which start of the candidate. `warm`: ready pods that answered as expected; `pods`: all
+    that did and still exist, as status records them. `failure`: a wrong or too slow answer, in words, fit to be shown; `trouble`: why
+    a pod gives none. `slowest`: seconds of the longest answer that a bound is asked of.
+    """
+
+    definition: str = ""
+    warm: int = 0
+    pods: tuple[str, ...] = ()
+    failure: str = ""
+    trouble: str = ""
+    slowest: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +176,7 @@ class Situation:
     metrics_problem: Problem | None = None
     preflight: PreflightFacts = PreflightFacts()
     mirror: MirrorFacts = MirrorFacts()
+    warm_up: WarmUpFacts = WarmUpFacts()
     timing: Timing = Timing()
     deleting: bool = False
     tester_header: str = ""

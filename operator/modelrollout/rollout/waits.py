@@ -6,11 +6,12 @@ from typing import overload
 
 from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT
-from modelrollout.api.status import Phase, Rejection
+from modelrollout.api.status import Phase, Rejection, Role
 
 from .book import Book
 from .capacity import need
-from .moves import Wait
+from .in_place import in_the_place, stopped
+from .moves import NEVER_SERVED, Wait
 from .plan import PlanStep
 from .situation import Problem
 from .words import at, carries, exactly, percent
@@ -34,6 +35,10 @@ def candidate_is_loading(book: Book) -> Wait:
     facts = book.facts(candidate.revision)
     if not facts.exists:
         return Wait(Phase.DEPLOYING, Reason.CREATING, f"Version {candidate.version} is being created.")
+    if (crowded := _no_capacity(book)) is not None:
+        return crowded
+    if (warming := pods_are_cold(book)) is not None and rollout.loaded_at is None:
+        return warming
     if facts.ready >= max(1, min(candidate.replicas, book.full)) and facts.ready_since is not None:
         ready_at = facts.ready_since + book.situation.timing.ready_for
         return Wait(
@@ -53,10 +58,31 @@ def candidate_is_loading(book: Book) -> Wait:
     return Wait(Phase.LOADING, Reason.MODEL_LOADING, message, tuple(wake))
 
 
+def pods_are_cold(book: Book) -> Wait | None:
+    """Enough pods of the candidate are ready, and they have not answered all golden requests yet; None where that is not so."""
+    candidate, rollout, found = book.candidate, book.status.rollout, book.situation.warm_up
+    if candidate is None or rollout is None or not book.warms_up:
+        return None
+    ready = book.ready(candidate)
+    if not ready or ready < min(candidate.replicas, book.full) or book.usable(candidate) >= ready:
+        return None
+    told = f"{found.warm} of {ready} ready pods of version {candidate.version} have answered the golden requests"
+    left = book.plan.load_deadline - rollout.loading.seconds
+    bound, wake = "", ((book.now + left,) if rollout.loaded_at is None else ())
+    if rollout.loaded_at is None:
+        bound = f" All must have by {at(book.now + left)}."
+    phase = Phase.PROGRESSING if candidate.weight or book.previewed else Phase.WARMING_UP
+    if found.trouble:
+        return Wait(phase, Reason.WARM_UP_UNANSWERED, f"{told}: {found.trouble}.{bound}", wake)
+    return Wait(phase, Reason.WARMING_UP, f"{told}.{bound}", wake)
+
+
 def pods_are_missing(book: Book) -> Wait:
     """The candidate has had ready pods, but has too few for what it carries or is about to carry."""
     candidate = book.candidate
     assert candidate is not None
+    if (warming := pods_are_cold(book) or _no_capacity(book)) is not None:
+        return warming
     facts = book.facts(candidate.revision)
     wake: list[float] = []
     if facts.ready_since is not None:
@@ -71,6 +97,40 @@ def pods_are_missing(book: Book) -> Wait:
         f"Holding at {held}: version {candidate.version} has {facts.ready} of {candidate.replicas} pods ready{why}."
     )
     return Wait(Phase.PROGRESSING, reason, message, tuple(wake))
+
+
+def room_is_awaited(book: Book, goal: int) -> Wait:
+    """Within a capacity: pods of the other version are on their way out, or are about to be sent there."""
+    candidate = book.candidate
+    assert candidate is not None
+    wake = () if book.drained_at is None or book.drained else (book.drained_at,)
+    message = f"At {percent(candidate.weight)} on the way to {percent(goal)}: the next pod starts as soon as one of the other version is gone."
+    return Wait(Phase.PROGRESSING, Reason.SCALING_UP, message, wake)
+
+
+def _no_capacity(book: Book) -> Wait | None:
+    """Within a capacity: no node has room for the candidate's next pod; None where that is not so."""
+    candidate, rollout = book.candidate, book.status.rollout
+    if candidate is None or rollout is None or rollout.unscheduled is None:
+        return None
+    left = book.plan.scheduling_deadline - rollout.unscheduled.seconds
+    trouble = book.facts(candidate.revision).trouble
+    phase = Phase.PROGRESSING if candidate.weight or book.previewed else Phase.LOADING
+    message = f"Holding at {percent(candidate.weight)}: no node has room for version {candidate.version}: {trouble}."
+    if not candidate.weight:
+        message += f" It is taken back at {at(book.now + left)}."
+    return Wait(phase, Reason.NO_CAPACITY, message, (book.now + left,) if left > 0 else (), stalled=left <= 0)
+
+
+def place_is_awaited(book: Book) -> Wait:
+    """Pods that are in the candidate's place are on their way out."""
+    candidate = book.candidate
+    assert candidate is not None
+    going = in_the_place(book, candidate)
+    names = ", ".join(entry.version for entry in going if entry.role is Role.FORMER or stopped(book))
+    message = f"Version {candidate.version} starts as soon as the last pod of version {names} is gone."
+    wake = () if book.drained_at is None or book.drained else (book.drained_at,)
+    return Wait(Phase.DEPLOYING, Reason.REPLACING, message, wake)
 
 
 def metrics_are_awaited(book: Book) -> Wait | None:
@@ -151,6 +211,8 @@ def _unfulfilled(book: Book) -> Wait | None:
     """Why the spec cannot be carried out, if it cannot."""
     stable, situation = book.stable, book.situation
     serving = f"version {stable.version} serves all traffic" if stable else "no version serves"
+    if stable and book.status.down is not None:
+        serving = f"version {stable.version} starts again"
     if isinstance(situation.target, Problem):
         phase, text = Phase.HEALTHY if stable else Phase.FAILED, f"{situation.target.message} Until then {serving}."
         return Wait(phase, Reason(situation.target.reason), text, stalled=True)
@@ -172,6 +234,8 @@ def _steady(book: Book) -> Wait:
     )
     if not book.drained and book.drained_at is not None:
         wake = (*wake, book.drained_at)
+    if book.status.down is not None:
+        return Wait(Phase.ROLLING_BACK, Reason.RETURNING, f"Version {stable.version} starts again.", wake)
     if not book.applied:
         return route_is_pending(book)
     if not book.plan.replicas and not book.plan.autoscaled:
@@ -184,12 +248,13 @@ def _steady(book: Book) -> Wait:
 def _taken_back(book: Book, rejection: Rejection, serving: str) -> Wait:
     name = book.situation.name
     applied = book.applied
-    failed = rejection.reason == Reason.MODEL_LOAD_FAILED
-    phase = Phase.FAILED if failed else Phase.ROLLED_BACK if applied else Phase.ROLLING_BACK
-    verb = "failed" if failed else "was taken back"
     reached = next(
         (one.weight for one in reversed(book.status.timeline) if one.revision == rejection.revision and one.weight), 0
     )
+    failed = rejection.reason == Reason.MODEL_LOAD_FAILED or (rejection.reason in NEVER_SERVED and not reached)
+    phase = Phase.FAILED if failed else Phase.ROLLED_BACK if applied else Phase.ROLLING_BACK
+    phase = phase if book.status.down is None else Phase.ROLLING_BACK
+    verb = "failed" if failed else "was taken back"
     where = f" at {percent(reached)}" if reached and not failed else ""
     message = (
         f"Version {rejection.version} {verb} at {exactly(rejection.at)}{where}: {rejection.message.rstrip('.')}. Now {serving}."

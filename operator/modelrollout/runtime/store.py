@@ -29,6 +29,12 @@ OWNER_LABEL = "modelrollout.dev/deployment"
 _TOMBSTONES = 10_000
 
 
+def everything(raw: Json) -> bool:
+    """For a kind of which all objects are ours to see."""
+    del raw
+    return True
+
+
 class WentBackError(Exception):
     """A consistent list is older than what was seen before: the cluster's store was restored from a backup.
 
@@ -51,11 +57,13 @@ def owner_by_name(raw: Json) -> str | None:
 class Watched:
     """How one kind is kept: `project` makes its view (comparable by ==), `owner` names the ModelDeployment it belongs to.
 
-    An object without an owner is kept, but wakes nobody.
+    An object without an owner is kept, but wakes nobody. One that is not `ours` (any more) is as good as deleted: the watch tells
+    of it once and then no longer, so an answer to a request of our own must not bring it back.
     """
 
     project: Callable[[Json], Any]
     owner: Callable[[Json], str | None] = owner_by_label
+    ours: Callable[[Json], bool] = everything
 
 
 class Entry(NamedTuple, Generic[V]):
@@ -153,6 +161,8 @@ class Store:
             self._settled[kind] = max(relists, self._settled.get(kind, 0))
 
     def _keep(self, kind: str, raw: Json) -> bool:
+        if not self._kinds[kind].ours(raw):
+            return self._bury(kind, raw)
         key, version = _key(raw), _version(raw)
         self._newest = max(self._newest, version)
         former = self._entries[kind].get(key)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelrollout.api.analysis import Analysis, Metric
-from modelrollout.api.base import Model, Whole
+from modelrollout.api.base import Model, Whole, canonical_json
 from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.spec import Autoscaling, EntryService, ModelDeploymentSpec, Rollout, Server, Traffic
 from modelrollout.rollout.plan import Plan, resolve
@@ -31,9 +31,9 @@ class PlanFields(Model):
 
 
 def accepted_plan(spec: ModelDeploymentSpec, preset: RuntimePreset, settings: Settings) -> Plan:
-    """The plan of a valid spec; its `written` is what a record keeps."""
+    """The plan of a valid spec; its `text` is what a record keeps."""
     plan = resolve(spec, settings, preset.metrics)
-    return reachable(replace(plan, written=plan.written | {"server": {"runtime": preset.name}}))
+    return reachable(replace(plan, text=canonical_json(plan.written | {"server": {"runtime": preset.name}})))
 
 
 def recorded_plan(written: Mapping[str, Any], metrics: tuple[Metric, ...], settings: Settings) -> Plan:
@@ -42,4 +42,4 @@ def recorded_plan(written: Mapping[str, Any], metrics: tuple[Metric, ...], setti
     # Not validated as a whole: a plan has no image, and its parts were just validated.
     spec = ModelDeploymentSpec.model_construct(**dict(fields))
     plan = resolve(spec, settings, metrics)
-    return reachable(replace(plan, written=dict(written)))
+    return reachable(replace(plan, text=canonical_json(written)))

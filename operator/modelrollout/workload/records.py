@@ -149,7 +149,7 @@ class PlanRecord:
     @classmethod
     def of(cls, plan: Plan) -> PlanRecord:
         """The record of a plan."""
-        return cls(plan.digest, Packed.of(plan.written), plan.metrics)
+        return cls(plan.digest, Packed(plan.text), plan.metrics)
 
     @property
     def written(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from .checks import (
 )
 from .explain import explain
 from .identity import Owner
-from .plans import accepted_plan
+from .plans import PlanFields, accepted_plan
 from .pod import render_template
 from .records import Packed, PlanRecord, RevisionRecord
 
@@ -48,9 +48,8 @@ NAMELESS = "model"
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A spec that can be carried out. `inputs`: its pod-shaping fields as written. `record`: what its revision would be."""
+    """What comes of a spec that can be carried out. `record`: what its revision would be."""
 
-    spec: ModelDeploymentSpec
     plan: Plan
     revision: RevisionId
     preset: RuntimePreset
@@ -86,7 +85,7 @@ def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
     check_comparison(plan, settings)
     if (refusal := router_for(spec.traffic).check(plan)) is not None:
         raise refusal
-    return Accepted(spec, plan, revision, preset, record)
+    return Accepted(plan, revision, preset, record)
 
 
 def render(name: str, namespace: str, raw_spec: Json, settings: Settings) -> list[dict[str, Any]]:
@@ -95,27 +94,28 @@ def render(name: str, namespace: str, raw_spec: Json, settings: Settings) -> lis
     They bear no owner reference, for want of an owner's uid, and are meant to be read, not to be applied.
     """
     accepted = accept(raw_spec, settings, name)
-    owner, spec, plan, record = Owner(namespace, name, ""), accepted.spec, accepted.plan, accepted.record
+    owner, plan, record = Owner(namespace, name, ""), accepted.plan, accepted.record
+    fields = PlanFields.model_validate(plan.written)
     found: list[dict[str, Any] | None] = [
         record.manifest(owner),
         PlanRecord.of(plan).manifest(owner),
         objects.deployment(owner, record, plan.replicas, load_deadline=plan.load_deadline),
         objects.revision_service(owner, record),
-        objects.entry_service(owner, spec.service, [record]),
-        objects.preview_service(owner, spec.service, None),
+        objects.entry_service(owner, fields.service, [record]),
+        objects.preview_service(owner, fields.service, None),
         objects.pod_monitor(owner, [record]),
     ]
-    if spec.autoscaling:
-        found.append(objects.hpa(owner, record, spec.autoscaling, plan.replicas))
+    if fields.autoscaling:
+        found.append(objects.hpa(owner, record, fields.autoscaling, plan.replicas))
     intent = RouteIntent(
         owner=owner,
         weights={record.revision: FULL_WEIGHT},
         records={record.revision: record},
-        traffic=spec.traffic,
-        service=spec.service,
+        traffic=fields.traffic,
+        service=fields.service,
     )
     known = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in found if manifest}
-    routed = router_for(spec.traffic).build(intent)
+    routed = router_for(fields.traffic).build(intent)
     found += [manifest for manifest in routed if (manifest["kind"], manifest["metadata"]["name"]) not in known]
     return [manifest for manifest in found if manifest]
 

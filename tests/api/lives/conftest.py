@@ -4,11 +4,12 @@ After a test that passed, the laws of `tests.harness.laws` are held against all 
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.api.kubectl import fresh_namespace
+from tests.api.kubectl import Kubectl, fresh_namespace
 from tests.harness import laws
 from tests.harness.apiserver import ApiServer
 from tests.harness.background import Background
@@ -59,23 +60,29 @@ def settings() -> dict:
     return {}
 
 
-@pytest.fixture
-def life(request, cluster, server, tmp_path, settings) -> Iterator[Life]:
-    with fresh_namespace(cluster.kubectl, "life") as kubectl:
-        observer = Observer(server, kubectl.namespace)
-        gateway = Gateway(server, observer, kubectl.namespace)
-        kubeconfig = Path(kubectl.environment["KUBECONFIG"])
-        operator = Operator(tmp_path, kubeconfig, kubectl.namespace, settings)
-        life = Life(kubectl, server.of(kubectl.namespace), observer, gateway, operator)
+@contextmanager
+def lived(kubectl: Kubectl, server: ApiServer, folder: Path, settings: dict) -> Iterator[Life]:
+    """A life in a fresh namespace. Nothing is judged."""
+    with fresh_namespace(kubectl, "life") as own:
+        observer = Observer(server, own.namespace)
+        gateway = Gateway(server, observer, own.namespace)
+        operator = Operator(folder, Path(own.environment["KUBECONFIG"]), own.namespace, settings)
+        found = Life(own, server.of(own.namespace), observer, gateway, operator)
         try:
-            yield life
-            if request.node.stash.get(_PASSED, False):
-                laws.judge(life)
+            yield found
         finally:
-            if operator.running:
-                operator.kill()
+            if found.operator.running:
+                found.operator.kill()
             gateway.close()
             observer.close()
+
+
+@pytest.fixture
+def life(request, cluster, server, tmp_path, settings) -> Iterator[Life]:
+    with lived(cluster.kubectl, server, tmp_path, settings) as found:
+        yield found
+        if request.node.stash.get(_PASSED, False):
+            laws.judge(found)
 
 
 @pytest.fixture

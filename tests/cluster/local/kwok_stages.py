@@ -4,7 +4,7 @@ A pod's behaviour is read from its annotation `modelrollout.dev/kwok-behavior`, 
 `KWOK_BEHAVIOR` of any of its containers, else it is `ready`. Environment variables make one *version* of a model behave
 so; annotations change single pods, also while they run. `modelrollout.dev/kwok-ready-delay` and `KWOK_READY_DELAY` (a Go
 duration such as `3s`) hold the way to `ready` back; the time counts from the last change of the pod, which is when it was
-scheduled.
+scheduled. `KWOK_ADDRESS` is the IP that pods of a version show, so that a server of the test can answer for them.
 
 Each stage notes the behaviour that it played in a pod condition of the type `modelrollout.dev/kwok`, and a stage is due
 when the note differs from the wish. So a status that a test patches by hand stays as it is until the wish changes.
@@ -17,14 +17,27 @@ BEHAVIOR_ANNOTATION = "modelrollout.dev/kwok-behavior"
 DELAY_ANNOTATION = "modelrollout.dev/kwok-ready-delay"
 BEHAVIOR_VARIABLE = "KWOK_BEHAVIOR"
 DELAY_VARIABLE = "KWOK_READY_DELAY"
+ADDRESS_VARIABLE = "KWOK_ADDRESS"
 NOTE = "modelrollout.dev/kwok"
 
 POD = {"apiGroup": "v1", "kind": "Pod"}
 NODE = {"apiGroup": "v1", "kind": "Node"}
 
 # kwok's pool gives another address at every call, and a pod may have but one.
-ADDRESSES = """\
-{{ if not .status.podIP }}
+ADDRESSES = (
+    f"""\
+{{{{ if not .status.podIP }}}}
+{{{{ $own := "" }}}}
+{{{{ range .spec.containers }}}}{{{{ range .env }}}}
+{{{{ if eq .name "{ADDRESS_VARIABLE}" }}}}{{{{ $own = .value }}}}{{{{ end }}}}
+{{{{ end }}}}{{{{ end }}}}
+{{{{ if $own }}}}
+podIP: {{{{ $own | Quote }}}}
+podIPs:
+- ip: {{{{ $own | Quote }}}}
+{{{{ else }}}}
+"""
+    """\
 {{ $addresses := PodIPsWith .spec.nodeName (or .spec.hostNetwork false) .metadata.uid .metadata.name .metadata.namespace }}
 {{ with $addresses }}
 podIP: {{ index . 0 | Quote }}
@@ -33,7 +46,9 @@ podIPs:
 - ip: {{ . | Quote }}
 {{ end }}
 {{ end }}
+{{ end }}
 {{ end }}"""
+)
 
 NODE_STATUS = """\
 {{ $now := Now }}

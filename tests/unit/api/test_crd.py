@@ -17,6 +17,8 @@ OPAQUE = {
     "spec.template.spec",
     "spec.autoscaling.metrics[]",
     "spec.autoscaling.behavior",
+    "spec.rollout.warmUp.requests[].json",
+    "spec.rollout.warmUp.requests[].expect.json[].equals",
 }
 
 
@@ -44,7 +46,8 @@ class TestEachResource:
     def test_is_structural(self, resource):
         for path, node in nodes(schema(resource)):
             assert not {"$ref", "anyOf", "allOf", "oneOf", "title", "default"} & set(node), path
-            assert "type" in node or node.get("x-kubernetes-int-or-string"), path
+            untyped = ("x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields")
+            assert "type" in node or any(node.get(form) for form in untyped), path
 
     def test_bounds_every_text_list_and_map_of_the_spec(self, resource):
         # The API server multiplies these bounds to estimate what a rule may cost.
@@ -65,7 +68,7 @@ class TestEachResource:
         for path, node in nodes(schema(resource)["properties"]["spec"], "spec"):
             assert path.endswith(("[]", ".*")) or node.get("description"), path
 
-    def test_leaves_only_the_parts_of_pods_and_autoscalers_open(self, resource):
+    def test_leaves_only_parts_of_pods_autoscalers_and_golden_requests_open(self, resource):
         found = {path for path, node in nodes(schema(resource)) if node.get("x-kubernetes-preserve-unknown-fields")}
         assert found == (OPAQUE if resource is crd.MODEL_DEPLOYMENT else set())
 

@@ -1,12 +1,21 @@
 """The bench itself: what it plays and what it reads off must be right, or its figures mean nothing."""
 
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
 import pytest
 
+from bench.fleet.bars import judged, missed
+from bench.fleet.growth import PANELS, growth, nice
 from bench.fleet.meters import Reading, Stretch, parse, reads, writes
-from bench.fleet.report import BEGIN, END, write_docs
-from bench.fleet.traffic import SCRAPE, FleetSamples, Pod
+from bench.fleet.report import BEGIN, DOCS, END, PLOT, write_docs
+from bench.fleet.result import Aborts, Breach, Phase, Restart, Result, Sync
+from bench.fleet.shelf import Kept, keep, load
+from bench.fleet.stage import Firsts
+from bench.fleet.traffic import FAILED, SCRAPE, FleetSamples, Pod
 from bench.fleet.workload import REQUESTS, Workload
 from tests.fakes.promql import evaluate
+from tests.harness.watching import Sight
 
 READY = 1_000_000.0
 TOTAL = 'sum by (pod) (http_requests_total{namespace="ml",pod=~"(model-1|model-2)-[^-]+-[^-]+"})'
@@ -69,7 +78,16 @@ def test_an_edit_that_finishes_a_canary_makes_no_other_version():
 
 
 def reading(**fields) -> Reading:
-    nothing = {"at": 0.0, "cpu": 0.0, "memory": 0, "peak": 0, "requests": {}, "histograms": {}, "depth": 0}
+    nothing = {
+        "at": 0.0,
+        "cpu": 0.0,
+        "memory": 0,
+        "peak": 0,
+        "requests": {},
+        "refused": 0,
+        "histograms": {},
+        "depth": 0,
+    }
     return Reading(**(nothing | {"served": {}, "queries": 0, "received": 0} | fields))
 
 
@@ -94,13 +112,111 @@ def test_only_the_wanted_lines_of_a_long_page_are_parsed():
     assert (sample.labels["verb"], sample.value) == ("GET", 4.0)
 
 
+def result(rollouts: int = 1000, **fields: object) -> Result:
+    phase = Phase(
+        seconds=60.0,
+        cpu=6.0,
+        memory=180.0,
+        peak=200.0,
+        requests={("APPLY", "deployments"): 3},
+        served={},
+        queries=16,
+        received=1 << 20,
+        refused=0,
+        wait_p50=0.1,
+        wait_p99=None,
+        work_p50=0.01,
+        work_p99=0.1,
+        lag_p99=0.1,
+        looks=4000,
+        load=1.0,
+    )
+    restart = Restart(ready=3.0, observed=7.0, cpu=5.0, writes=0, reads=9, memory=170.0, weights_moved=0, changed=0)
+    found = Result(
+        rollouts,
+        15,
+        70.0,
+        first=phase,
+        ramp=phase,
+        sync=Sync(median=4.0, last=9.0, errors=0),
+        steady=phase,
+        restart=restart,
+        aborts=Aborts(count=5, median=0.2, last=0.4),
+        breach=Breach(count=497, first=6.0, median=9.0, last=14.0),
+        finish=phase,
+    )
+    return replace(found, **fields)
+
+
+def test_a_result_is_read_back_as_it_was_kept(tmp_path):
+    shelf = tmp_path / "results.json"
+    keep([Kept(result(500), {"date": "monday"}), Kept(result(100), {"date": "monday"})], shelf)
+    found = keep([Kept(result(500, idle=71.0), {"date": "tuesday"})], shelf)
+    assert [kept.result.rollouts for kept in found] == [100, 500]
+    assert found == load(shelf)
+    assert (found[1].result.idle, found[1].setup) == (71.0, {"date": "tuesday"})
+    assert found[0].result == result(100)
+
+
+def test_what_was_promised_is_held_against_what_was_measured():
+    assert not missed([result()])
+    slow = result(breach=Breach(count=497, first=6.0, median=19.0, last=21.0))
+    [text] = missed([slow])
+    assert "1000 rollouts: half turn bad at once" in text
+    assert "21.0 s, at most 20" in text
+    assert any("✗" in cell for row in judged([slow]) for cell in row)
+
+
+def test_each_size_of_a_fleet_has_its_own_bound_of_memory():
+    assert [len(missed([result(size)])) for size in (500, 501, 1000, 1001)] == [1, 0, 0, 0]
+
+
+def test_the_plot_shows_each_fleet_in_each_panel():
+    drawn = growth([result(100), result(1000), result(2000)])
+    assert drawn.count("<circle") == 3 * len(PANELS)
+    assert ET.fromstring(drawn).tag.endswith("svg")
+
+
+@pytest.mark.parametrize(("value", "top"), [(0.07, 0.08), (1.0, 1.0), (9.1, 10.0), (130.0, 200.0), (4000.0, 4000.0)])
+def test_an_axis_ends_at_a_round_number(value, top):
+    assert nice(value) == pytest.approx(top)
+
+
 def test_the_page_keeps_everything_but_the_section_of_the_earlier_run(tmp_path):
     page = tmp_path / "benchmarks.md"
-    write_docs({"setup": {"command": "first"}, "table": "| 1 |"}, page)
+    write_docs([Kept(result(), {"command": "first"})], tmp_path)
     page.write_text(page.read_text() + "\n## Another\n")
-    write_docs({"setup": {"command": "second"}, "table": "| 2 |"}, page)
+    write_docs([Kept(result(), {"command": "second"})], tmp_path)
     text = page.read_text()
     assert text.count(BEGIN) == text.count(END) == 1
     assert "second" in text
-    assert "first" not in text
+    assert "first`" not in text
     assert "## Another" in text
+    assert (tmp_path / PLOT).exists()
+
+
+@pytest.mark.parametrize("name", ["benchmarks.md", "sizing.md", PLOT])
+def test_the_pages_are_made_from_the_results_that_were_kept(tmp_path, name):
+    for page in ("benchmarks.md", "sizing.md"):
+        (tmp_path / page).write_text((DOCS / page).read_text())
+    write_docs(load(), tmp_path)
+    assert (tmp_path / name).read_text() == (DOCS / name).read_text()
+
+
+def test_a_version_that_turns_bad_fails_from_then_on():
+    samples = fleet(("model-1-a-x", "one"), ("model-2-b-z", "two"), one=9000, two=1000)
+    samples.turn_bad("ml", "model", "two", READY + 100)
+    bad = 'sum by (pod) (http_requests_total{status="500"})'
+    before, after = (by_pod(samples, bad, READY + seconds + SCRAPE) for seconds in (95, 195))
+    assert after["model-2-b-z"] - before["model-2-b-z"] == pytest.approx(100 * REQUESTS * 0.1 * 0.5, rel=0.1)
+    assert after["model-1-a-x"] - before["model-1-a-x"] == pytest.approx(100 * REQUESTS * 0.9 * FAILED, abs=2)
+
+
+def test_the_first_sight_counts():
+    firsts = Firsts(lambda raw: raw["status"].get("phase") == "Healthy")
+    metadata = {"namespace": "ml", "name": "fraud"}
+    for at, phase in ((1.0, "Loading"), (2.0, "Healthy"), (3.0, "Healthy")):
+        firsts(
+            Sight(int(at), "ModelDeployment", "fraud", False, {"metadata": metadata, "status": {"phase": phase}}, at)
+        )
+    assert firsts.at == {("ml", "fraud"): 2.0}

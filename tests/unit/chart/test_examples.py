@@ -22,8 +22,8 @@ def load(path: Path) -> dict[str, Any]:
 
 def test_there_is_one_for_each_thing_that_people_start_with():
     assert [path.stem for path in EXAMPLES] == [
-        "approval", "autoscaling", "blue-green", "canary-gateway", "custom-metrics", "minimal", "service-router", "shadow",
-        "template-overlay",
+        "approval", "autoscaling", "blue-green", "canary-gateway", "capacity", "custom-metrics", "minimal", "replace", "service-router",
+        "shadow", "template-overlay", "warm-up",
     ]  # fmt: skip
 
 

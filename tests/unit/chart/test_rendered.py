@@ -1,5 +1,6 @@
 """What helm and kustomize make of the chart, by the programs that the test cluster is built from."""
 
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,13 @@ from tools import manifests
 from tools.chart import CHART, ROOT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+SIZED = [
+    shlex.split(line)
+    for line in (ROOT / "docs" / "sizing.md").read_text().splitlines()
+    if line.startswith(("helm install ", "helm upgrade "))
+]
+"""The commands of docs/sizing.md."""
 
 Objects = list[dict[str, Any]]
 Render = Callable[..., Objects]
@@ -219,6 +227,28 @@ class TestRights:
             (["create"], None),
             (["get", "update"], ["blue"]),
         ]
+
+    def test_each_release_has_a_lease_of_its_own(self, render: Render):
+        objects = render()
+        settings = yaml.safe_load(one(objects, "ConfigMap", "mr-settings")["data"]["settings.yaml"])
+        assert settings["leadership"] == {"name": "mr"}
+        assert one(objects, "Role", "mr-leader")["rules"][1]["resourceNames"] == ["mr"]
+        objects = render({"settings": {"leadership": {"duration": "30s"}}})
+        settings = yaml.safe_load(one(objects, "ConfigMap", "mr-settings")["data"]["settings.yaml"])
+        assert settings["leadership"] == {"name": "mr", "duration": "30s"}
+
+    @pytest.mark.parametrize("command", SIZED, ids=range(len(SIZED)))
+    def test_the_commands_of_the_page_on_sizing_make_operators_that_start(self, helm: Path, command: list[str]):
+        words = ["template", *(word for word in command[2:] if word != "--reuse-values")]
+        answer = subprocess.run([helm, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, answer.stderr
+        name, objects = command[2], [found for found in yaml.safe_load_all(answer.stdout) if found]
+        found = yaml.safe_load(one(objects, "ConfigMap", f"{name}-settings")["data"]["settings.yaml"])
+        settings = Settings.model_validate(found)
+        assert settings.leadership.name == name
+        assert one(objects, "Role", f"{name}-leader")["rules"][1]["resourceNames"] == [name]
+        assert (settings.selector or "").startswith("shard=") is ("settings.selector" in " ".join(command))
+        assert bool(settings.namespaces) is ("watchNamespaces" in " ".join(command))
 
     def test_deploying_does_not_include_approving(self, render: Render):
         objects = render()

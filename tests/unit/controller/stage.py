@@ -16,6 +16,7 @@ from modelrollout.metrics.subscription import Preflight
 from modelrollout.runtime.budget import Budget
 from modelrollout.runtime.queue import Queue
 from modelrollout.runtime.store import Store
+from modelrollout.warmup.warmer import Warmer
 from tests.fakes.clock import VirtualClock
 from tests.fakes.kube import FakeKube
 
@@ -45,6 +46,13 @@ class NoMetrics:
 
     def preflight(self, key):
         return Preflight(ready=True)
+
+
+class NoSender:
+    """For plans without golden requests."""
+
+    async def send(self, request, address, port, within):
+        raise AssertionError(f"nothing is to be sent, found {request}")
 
 
 class Notes:
@@ -78,6 +86,7 @@ class Stage:
             store=self.store,
             queue=Queue(self.clock, rng=random.Random(1)),
             metrics=self.metrics,
+            warmer=Warmer(NoSender(), self.clock, lambda _: None),
             settings=self.settings,
             clock=self.clock,
             events=self.events,

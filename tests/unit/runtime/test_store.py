@@ -152,3 +152,22 @@ def test_a_fresh_read_that_finds_nothing_drops_what_it_was_about_and_nothing_new
     store.missing("Child", ("ml", "a"), seen=12)
     assert store.count("Child") == 0
     store.missing("Child", ("ml", "a"), seen=12)
+
+
+def test_what_is_no_longer_ours_is_gone_by_whatever_way_it_is_learnt_and_no_answer_brings_it_back(woken):
+    mine = Watched(
+        lambda raw: raw["spec"]["value"], owner_by_name, lambda raw: raw["metadata"]["labels"].get("shard") == "a"
+    )
+    store = Store({"Owner": mine}, woken.append)
+    in_a, in_b = {"labels": {"shard": "a"}}, {"labels": {"shard": "b"}}
+    store.observe("Owner", thing("fraud", 10, **in_a))
+    assert store.took("Owner", thing("fraud", 12, **in_b))  # read before the watch tells
+    assert store.get("Owner", FRAUD) is None
+    assert woken == [FRAUD, FRAUD]
+    store.observe("Owner", thing("fraud", 11, **in_b), deleted=True)
+    assert not store.took("Owner", thing("fraud", 13, **in_b))
+    assert not store.took("Owner", thing("fraud", 10, **in_a))
+    assert store.count("Owner") == 0
+    assert store.observe("Owner", thing("fraud", 14, **in_a))
+    assert not store.took("Owner", thing("fraud", 13, **in_b))  # late
+    assert store.count("Owner") == 1

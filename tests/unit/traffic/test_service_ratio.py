@@ -78,7 +78,7 @@ def plan(weights, **fields):
 def test_exactly_the_steps_below_the_lowest_share_are_refused(weights, replicas):
     accepted = plan(sorted(weights), replicas=replicas)
     assert check(accepted) is None, "coarse steps are accepted"
-    strict = type(accepted)(steps=accepted.steps, replicas=replicas, written={"rollout": {"steps": []}})
+    strict = type(accepted)(steps=accepted.steps, replicas=replicas, text='{"rollout":{"steps":[]}}')
     refusal = check(strict)
     if min(weights) * 100 < lowest_share(replicas):
         assert refusal is not None
