@@ -109,6 +109,10 @@ class Actor:
         await self._monitor(work)
         await self._remove(work)
 
+    async def steer(self, work: Pass) -> None:
+        """The route alone, where traffic must leave a version at once; the rest follows with the next `act`. Raises as that does."""
+        await self._route(work)
+
     async def _services(self, work: Pass) -> None:
         for _, record in work.records():
             await self._ensure(work, objects.revision_service(work.owner, record))

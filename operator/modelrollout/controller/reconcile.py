@@ -177,6 +177,11 @@ class Controller:
         refused = await self._record(key, entry, memory, decision, children)
         # Only now: a decision that could not be recorded must not take the time since the last one with it.
         memory.decided_at, memory.unwritten = decided_at, progress(decision.status)
+        if decision.urgent:
+            await self._steer(key, situation, decision, memory)
+            # Where a whole fleet turns bad, traffic leaves all bad versions before anything is tidied up after one.
+            self.queue.wake(key)
+            return False
         await self._act(key, situation, decision, memory, refused)
         self._measure(key, decision, situation, memory)
         self._warming.ask(key, situation, decision.status, memory, self._children(key, memory))
@@ -289,6 +294,13 @@ class Controller:
             self.store.took(ref.kind.kind, await self.api.get(ref))
         except NotFound:
             self.store.missing(ref.kind.kind, (ref.namespace, ref.name), entry.version)
+
+    async def _steer(self, key: Key, situation: Situation, decision: Decision, memory: Memory) -> None:
+        memory.settled = None
+        if situation.plan is not None:
+            work = Pass(Owner(*key, memory.uid), decision.status, situation.plan, self._children(key, memory))
+            await self._actor.steer(work)
+            self._tell_of_drift(work)
 
     async def _act(
         self, key: Key, situation: Situation, decision: Decision, memory: Memory, refused: Problem | None
