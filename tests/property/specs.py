@@ -44,12 +44,24 @@ STEPS: tuple[list[dict[str, Any]] | None, ...] = (
         {"name": "c", "weight": 40, "hold": "30s"},
         {"name": "d", "weight": 100, "hold": "15s"},
     ],
+    [{"shadow": {"percent": 10}, "hold": "30s"}, {"weight": 10, "hold": "30s"}, {"weight": 100, "hold": "15s"}],
+    [
+        {"name": "a", "shadow": {"percent": 100}, "hold": "45s", "maxDuration": "90s"},
+        {"name": "b", "shadow": {"percent": "50%"}, "hold": "30s", "advance": "Approval"},
+        {"name": "c", "weight": 40, "hold": "30s"},
+        {"name": "d", "weight": 100, "hold": "15s"},
+    ],
+    [
+        {"weight": 0, "hold": "15s"},
+        {"shadow": {"percent": 34, "match": [{"path": "/predict"}], "compare": {"method": "Label"}}, "hold": "30s"},
+        {"weight": 100, "hold": "30s"},
+    ],
 )
 AT_ONCE = (4, 8)
 """The lists of steps that BlueGreen may have: no weight between none and all."""
 IN_PLACE = 4
 """The list of steps that Replace may have."""
-OF_THE_SAME_NAMES = (6, 9)
+OF_THE_SAME_NAMES = (6, 9, 11)
 """Lists whose steps have the same names and other weights."""
 
 _QUICK = {"lookback": "30s", "failures": 2, "of": 3}
@@ -106,6 +118,7 @@ METRICS: tuple[list[dict[str, Any]] | None, ...] = (
     [_EVIDENCE],
     [{**_EVIDENCE, "limit": "2%"}, {**_SLOW, "onBreach": "Pause"}, _SLOW | {"name": "slower"}],
     [_ERRORS, {**_SLOW, "when": ["Live"], "onBreach": "Warn"}, {**_EVIDENCE, "name": "more", "delay": "30s"}],
+    [{**_ERRORS, "when": ["Shadow"]}, {**_EVIDENCE, "when": ["Shadow", "Live"]}],
 )
 """None: `analysis.mode: None`."""
 
@@ -143,6 +156,11 @@ class Wish:
     """Pods above R for both versions together, where strategy and router allow it; 0: not bounded."""
 
     @property
+    def mirrors(self) -> bool:
+        """A Service cannot mirror, and copies need pods beside all of stable's."""
+        return not self.service and not self.bounded
+
+    @property
     def bounded(self) -> bool:
         """Whether the pods of both versions are bounded together."""
         other = (
@@ -169,7 +187,7 @@ def _spec(wish: Wish) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "server": {"image": "registry.example.com/model:1"},
         "rollout": {
-            "steps": STEPS[wish.steps],
+            "steps": [step for step in STEPS[wish.steps] or () if "shadow" not in step or wish.mirrors],
             "loadDeadline": "5m" if wish.patient else "40s",
             "unavailableDeadline": "2m" if wish.patient else "20s",
             "scaleDownDelay": "2m" if wish.patient else "10s",

@@ -59,6 +59,7 @@ class Reason(Enum):
     ERROR_RATE_TOO_HIGH = "ErrorRateTooHigh"
     LATENCY_WORSE = "LatencyWorse"
     LATENCY_TOO_HIGH = "LatencyTooHigh"
+    DISAGREES = "Disagrees"
     METRIC_WORSE = "MetricWorse"
     METRIC_OUT_OF_RANGE = "MetricOutOfRange"
     METRIC_UNUSUAL = "MetricUnusual"
@@ -73,6 +74,8 @@ class Reason(Enum):
     INVALID_SPEC = "InvalidSpec"
     FOREIGN_OBJECT = "ForeignObject"
     GATEWAY_MISSING = "GatewayMissing"
+    MIRROR_UNSUPPORTED = "MirrorUnsupported"
+    COMPARER_UNREADY = "ComparerUnready"
     REFUSED_BY_SERVER = "RefusedByServer"
     RECORD_MISSING = "RecordMissing"
     OUTDATED_CRDS = "OutdatedCRDs"
@@ -81,6 +84,7 @@ class Reason(Enum):
     STOPPED_FOR_REPLACEMENT = "StoppedForReplacement"
     SERVING_AGAIN = "ServingAgain"
     PREVIEWING = "Previewing"
+    MIRRORING = "Mirroring"
     WEIGHT_CHANGED = "WeightChanged"
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
@@ -195,6 +199,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.LATENCY_TOO_HIGH: Explanation(
         "Too many of the candidate's requests are slower than the threshold.", "Fix the model and apply a new version."
     ),
+    Reason.DISAGREES: Explanation(
+        "The candidate answers too many requests otherwise than stable.",
+        "Look at what differs; fix the model, or raise `limit` if the new answers are the better ones.",
+    ),
     Reason.METRIC_WORSE: Explanation(
         "A metric of the candidate is worse than stable's.", "Fix the model and apply a new version."
     ),
@@ -238,6 +246,14 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The cluster has no Gateway API.",
         "Install it, or leave out `traffic.gateway`.",
     ),
+    Reason.MIRROR_UNSUPPORTED: Explanation(
+        "The step mirrors requests, and the gateway cannot do that or it is not known whether it can: some gateways answer every request with an error instead.",
+        "Use a gateway that can (docs/shadow.md), let the operator read Gateways and GatewayClasses, or leave out `shadow`.",
+    ),
+    Reason.COMPARER_UNREADY: Explanation(
+        "The pod that compares answers is not ready, or the administrator has set up no image for it.",
+        "See the pods of the Deployment NAME-comparer; set `comparer.image` in the settings, or leave out `shadow.compare`.",
+    ),
     Reason.REFUSED_BY_SERVER: Explanation(
         "The API server refused an object (quota, admission, validation).", "Read the message; it is the server's."
     ),
@@ -258,6 +274,9 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.PREVIEWING: Explanation(
         "The candidate is in a step of weight 0: only testers meet it.", "Try it, then approve the step or abort."
+    ),
+    Reason.MIRRORING: Explanation(
+        "A share of requests is copied to the candidate, which serves nobody.", "Nothing to do; docs/shadow.md."
     ),
     Reason.WEIGHT_CHANGED: Explanation("A weight was recorded.", "Nothing to do."),
     Reason.PROMOTED: Explanation("The candidate became stable.", "Nothing to do."),

@@ -10,11 +10,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from .analysis import Analysis
 from .base import Enum, Flag, Model, Whole, rule, unique, validations
 from .scalars import FULL_WEIGHT, Duration, Weight
+from .shadow import PATH_PATTERN, Shadow
 from .warmup import WarmUp
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
@@ -24,7 +25,6 @@ Hostname = Annotated[
 Opaque = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 NAME_LIMIT = 36
-PATH_PATTERN = r"^/[-A-Za-z0-9._~!$&'()*+,;=:@%/]*$"
 LIST_MAP = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 
@@ -224,6 +224,8 @@ class Strategy(Enum):
     """Shares of traffic that grow."""
     BLUE_GREEN = "BlueGreen"
     """A preview at weight 0, one switch, a bake."""
+    SHADOW = "Shadow"
+    """Copies of requests first, then shares of traffic that grow."""
     REPLACE = "Replace"
     """The old version is stopped, then the new one is started: for models that cannot run twice."""
 
@@ -256,13 +258,29 @@ class ReadyWhen(Enum):
     SERVING = "Serving"
 
 
-class Step(Model):
+_ALL_ZERO = [f"{whole}{rest}{sign}" for whole in ("0", "00") for rest in ("", ".0", ".00") for sign in ("", "%")]
+_WEIGHTLESS = (
+    "!has(self.shadow) || !has(self.weight) || "
+    f"(type(self.weight) == int ? self.weight == 0 : self.weight in {_ALL_ZERO})"
+)
+_WEIGHTLESS_TEXT = "a step that mirrors has weight 0: give the candidate its share in a step after it"
+_WEIGHTED_TEXT = "name weight or shadow"
+
+
+class Step(
+    Model,
+    json_schema_extra=validations(
+        rule("has(self.weight) || has(self.shadow)", _WEIGHTED_TEXT), rule(_WEIGHTLESS, _WEIGHTLESS_TEXT)
+    ),
+):
     """One step: a share of traffic, held for a time, and how it ends."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=32)] | None = None
-    """Unique name. Default: weight-<n>; with strategy BlueGreen preview and bake, with Replace bake."""
-    weight: Weight
-    """Share of traffic for the candidate, in percent: an integer, or a string of at most two decimals. 0 is a preview: only testers reach it."""
+    """Unique name. Default: weight-<n>, or shadow-<n> where it mirrors; with strategy BlueGreen preview and bake, with Replace bake."""
+    weight: Weight = Weight(0)
+    """Share of traffic for the candidate, in percent: an integer, or a string of at most two decimals. 0 is a preview: only testers reach it. May be left out beside shadow."""
+    shadow: Shadow | None = None
+    """Copy requests to the candidate instead, which serves nobody. Needs traffic.gateway."""
     hold: Duration | None = None
     """How much covered time the step needs. Default 0s."""
     max_duration: Duration | None = None
@@ -270,10 +288,24 @@ class Step(Model):
     advance: Advance | None = None
     """Automatic (the default), or Approval: the step ends only when somebody approves."""
 
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A weight that was left out beside shadow stays so."""
+        found: dict[str, Any] = dump(self)
+        return found if "weight" in self.model_fields_set else {key: found[key] for key in found if key != "weight"}
+
+    @model_validator(mode="after")
+    def _mirrored_or_weighted(self) -> Self:
+        if self.shadow is None and "weight" not in self.model_fields_set:
+            raise ValueError(_WEIGHTED_TEXT)
+        if self.shadow is not None and self.weight:
+            raise ValueError(_WEIGHTLESS_TEXT)
+        return self
+
 
 STEPS_LIMIT = 20
 _PERCENTS = (
-    "self.map(s, type(s.weight) == int ? double(s.weight) : s.weight.endsWith('%') "
+    "self.map(s, !has(s.weight) ? 0.0 : type(s.weight) == int ? double(s.weight) : s.weight.endsWith('%') "
     "? double(s.weight.substring(0, size(s.weight) - 1)) : double(s.weight))"
 )
 # The API server refuses a rule whose estimated cost is high. So percentages, the dear part, are read once; and numbers of
@@ -309,8 +341,8 @@ _NONE_OR_ALL = [
     f"{whole}{rest}{sign}" for whole in ("0", "00", "100") for rest in ("", ".0", ".00") for sign in ("", "%")
 ]
 _AT_ONCE = (
-    "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.steps) || self.steps.all(s, type(s.weight) == int "
-    f"? s.weight in [0, 100] : s.weight in {_NONE_OR_ALL})"
+    "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.steps) || self.steps.all(s, !has(s.weight) || "
+    f"(type(s.weight) == int ? s.weight in [0, 100] : s.weight in {_NONE_OR_ALL}))"
 )
 
 
@@ -325,23 +357,27 @@ class Capacity(Model):
 
 _ONE_BY_ONE = (
     "!has(self.capacity) || ((!has(self.strategy) || self.strategy == 'Canary')"
-    " && (!has(self.candidateReplicas) || self.candidateReplicas == 'Proportional'))"
+    " && (!has(self.candidateReplicas) || self.candidateReplicas == 'Proportional')"
+    " && (!has(self.steps) || !self.steps.exists(s, has(s.shadow))))"
 )
-_ONE_BY_ONE_TEXT = (
-    "capacity needs a candidate that grows with its weight: strategy Canary and candidateReplicas Proportional"
-)
+_ONE_BY_ONE_TEXT = "capacity needs a candidate that grows with its weight: strategy Canary, candidateReplicas Proportional, steps without shadow"
 _IN_PLACE = (
-    "!has(self.strategy) || self.strategy != 'Replace' || !has(self.steps) || self.steps.all(s, type(s.weight) == int "
-    f"? s.weight == 100 : s.weight in {[form for form in _NONE_OR_ALL if form.startswith('100')]})"
+    "!has(self.strategy) || self.strategy != 'Replace' || !has(self.steps) || self.steps.all(s, has(s.weight) && "
+    f"(type(s.weight) == int ? s.weight == 100 : s.weight in {[form for form in _NONE_OR_ALL if form.startswith('100')]}))"
 )
 _IN_PLACE_TEXT = "Replace has one version at a time: its steps have weight 100; for others use another strategy"
 _AT_ONCE_TEXT = "BlueGreen switches all traffic at once: its steps have weight 0 or 100; for others use strategy Canary"
+
+
+_MIRRORS = "!has(self.strategy) || self.strategy != 'Shadow' || !has(self.steps) || self.steps.exists(s, has(s.shadow))"
+_MIRRORS_TEXT = "strategy Shadow mirrors: give a step shadow, such as {shadow: {percent: 10}}, or use strategy Canary"
 
 
 class Rollout(
     Model,
     json_schema_extra=validations(
         rule(_AT_ONCE, _AT_ONCE_TEXT, field_path=".steps"),
+        rule(_MIRRORS, _MIRRORS_TEXT, field_path=".steps"),
         rule(_IN_PLACE, _IN_PLACE_TEXT, field_path=".steps"),
         rule(_ONE_BY_ONE, _ONE_BY_ONE_TEXT, field_path=".capacity"),
     ),
@@ -349,12 +385,12 @@ class Rollout(
     """How a new version gets its traffic."""
 
     strategy: Strategy | None = None
-    """The default steps: Canary (the default); BlueGreen, whose steps have weight 0 or 100 and whose candidate runs in full size; or Replace, whose steps have weight 100 and whose candidate starts when the old version has stopped: nothing answers in between."""
+    """The default steps: Canary (the default); BlueGreen, whose steps have weight 0 or 100 and whose candidate runs in full size; Shadow, which begins with a step that mirrors; or Replace, whose steps have weight 100 and whose candidate starts when the old version has stopped: nothing answers in between."""
     steps: (
         Annotated[list[Step], Field(max_length=STEPS_LIMIT, min_length=1, json_schema_extra=validations(*_STEP_RULES))]
         | None
     ) = None
-    """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %. With BlueGreen: a preview until it is approved, then 100 % 1h. With Replace: 100 % 1h."""
+    """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %. With BlueGreen: a preview until it is approved, then 100 % 1h. With Shadow: all requests are mirrored for 1h, then as Canary. With Replace: 100 % 1h."""
     warm_up: WarmUp | None = None
     """Golden requests with expected answers, sent to each pod of a candidate before it counts for a weight."""
     load_deadline: Duration | None = None
@@ -391,12 +427,28 @@ class Rollout(
         unique((step.name for step in self.steps or ()), "names of steps")
         if self.strategy is Strategy.BLUE_GREEN and any(0 < weight < FULL_WEIGHT for weight in weights):
             raise ValueError(_AT_ONCE_TEXT)
+        if self.strategy is Strategy.SHADOW and self.mirrors is False:
+            raise ValueError(_MIRRORS_TEXT)
         if self.strategy is Strategy.REPLACE and any(weight < FULL_WEIGHT for weight in weights):
             raise ValueError(_IN_PLACE_TEXT)
         grows = self.strategy in (None, Strategy.CANARY) and self.candidate_replicas is not CandidateReplicas.FULL
-        if self.capacity is not None and not grows:
+        if self.capacity is not None and (not grows or self.mirrors):
             raise ValueError(_ONE_BY_ONE_TEXT)
         return self
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether some step mirrors requests."""
+        if self.steps is None:
+            return self.strategy is Strategy.SHADOW
+        return any(step.shadow is not None for step in self.steps)
+
+
+_ROUTED = (
+    "!has(self.rollout) || (has(self.traffic) && has(self.traffic.gateway)) || (has(self.rollout.steps) "
+    "? !self.rollout.steps.exists(s, has(s.shadow)) : !has(self.rollout.strategy) || self.rollout.strategy != 'Shadow')"
+)
+_ROUTED_TEXT = "a Service cannot mirror requests: name traffic.gateway, or use steps without shadow"
 
 
 # CEL cannot look into the opaque pod template, so an image that stands only there is checked by the operator.
@@ -419,6 +471,7 @@ class ModelDeploymentSpec(
         rule(_FIXED, _FIXED_TEXT, field_path=".autoscaling"),
         rule(_BOUNDED, _BOUNDED_TEXT, field_path=".rollout.capacity"),
         rule(_IMAGE, "an image is needed, such as registry.example.com/fraud:2", field_path=".server.image"),
+        rule(_ROUTED, _ROUTED_TEXT, field_path=".rollout"),
     ),
 ):
     """What a team asks for: which version of a model, how it runs, how it gets traffic and how it is judged."""
@@ -453,6 +506,13 @@ class ModelDeploymentSpec(
         bounded = self.rollout is not None and self.rollout.capacity is not None
         if bounded and (self.autoscaling is not None or self.traffic is None or self.traffic.gateway is None):
             raise ValueError(_BOUNDED_TEXT)
+        return self
+
+    @model_validator(mode="after")
+    def _mirrors_by_a_gateway(self) -> Self:
+        routed = self.traffic is not None and self.traffic.gateway is not None
+        if self.rollout is not None and self.rollout.mirrors and not routed:
+            raise ValueError(_ROUTED_TEXT)
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelrollout.api.reasons import Reason
+from modelrollout.api.settings import ComparerSettings
 from modelrollout.api.status import ModelDeploymentStatus, RevisionStatus, Role
 from modelrollout.kube.api import KubeApi
 from modelrollout.kube.apply import Applied, Applier, Foreign
@@ -29,6 +30,7 @@ from modelrollout.kube.kinds import (
 )
 from modelrollout.kube.projection import desired_digest
 from modelrollout.rollout.capacity import need, remaining
+from modelrollout.rollout.mirroring import mirrored
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.rollout.situation import Problem
@@ -36,10 +38,12 @@ from modelrollout.runtime.store import Store
 from modelrollout.traffic.base import RouteIntent
 from modelrollout.traffic.routers import router_for
 from modelrollout.workload import objects
+from modelrollout.workload.comparer import comparer_name
 from modelrollout.workload.identity import Owner
 from modelrollout.workload.records import RevisionRecord
 
 from .children import Children
+from .comparing import Comparer, unmonitor
 from .fields import plan_fields
 from .kinds import Remembered, ServedKinds
 from .views import DeploymentView, seen
@@ -85,6 +89,8 @@ class Actor:
     applier: Applier
     store: Store
     served: ServedKinds
+    comparer: ComparerSettings = field(default_factory=ComparerSettings)
+    """How a comparer is run."""
     wanted: Remembered = field(default_factory=Remembered)
     """By uid, the digest that an object was last made to have: what differs from it now was changed by somebody else."""
 
@@ -96,6 +102,7 @@ class Actor:
     async def act(self, work: Pass) -> None:
         """One pass. Raises `Moved` to have it decided again, and `ApiError` for what passes by itself."""
         await self._services(work)
+        await self._comparer(work)
         await self._route(work)
         await self._pods(work)
         await self._entries(work)
@@ -110,10 +117,23 @@ class Actor:
         for _, record in work.records():
             await self._ensure(work, objects.revision_service(work.owner, record))
 
+    async def _comparer(self, work: Pass) -> None:
+        wanted = Comparer.of(work.owner, self.comparer, work.plan, work.status)
+        if wanted is None:
+            return
+        if wanted.problem is not None:
+            work.problems.append(wanted.problem)
+            return
+        for manifest in wanted.manifests():
+            await self._ensure(work, manifest)
+        if await self.served.has(POD_MONITOR) and self.served.news(monitor := wanted.monitor()):
+            await self._ensure(work, monitor)
+
     async def _route(self, work: Pass) -> None:
         fields = plan_fields(work.plan)
         live = {entry.revision: (entry, record) for entry, record in work.records() if entry.replicas or entry.weight}
         weights = {revision: int(entry.weight) for revision, (entry, _) in live.items()}
+        mirror = mirrored(work.plan, work.status)
         if not any(weights.values()):
             return
         if (
@@ -134,6 +154,7 @@ class Actor:
             traffic=fields.traffic,
             service=fields.service,
             candidate=next((entry.revision for entry, _ in live.values() if entry.role is Role.CANDIDATE), None),
+            mirror=mirror if mirror is not None and mirror[0] in live else None,
         )
         for manifest in router_for(fields.traffic).build(intent):
             await self._ensure(work, manifest)
@@ -143,7 +164,7 @@ class Actor:
             found = work.children.deployments.get(entry.revision)
             known = found.view if found else None
             replicas = self._replicas(work, entry, record, known)
-            if replicas is not None and known is not None and not entry.weight and not work.drained:
+            if replicas is not None and known is not None and not entry.share and not work.drained:
                 work.left = work.left or replicas < known.replicas
                 replicas = max(replicas, known.replicas)
             if replicas is not None and known is not None and replicas < known.replicas:
@@ -172,7 +193,7 @@ class Actor:
         if await self._refresh(Ref(HTTP_ROUTE, work.owner.namespace, work.owner.name)):
             raise Moved(f"route {work.owner.name} changed before a scale-down")
         route = work.children.route.view.route
-        carried = (route.weights or {}).get(entry.revision, 0) if route else 0
+        carried = max((found or {}).get(entry.revision, 0) for found in (route.weights, route.mirrors)) if route else 0
         full = work.status.rollout.replicas if work.status.rollout and work.plan.autoscaled else work.plan.replicas
         floor = need(full, carried) if work.plan.surge is None else remaining(full, carried)
         if replicas < floor:
@@ -208,11 +229,15 @@ class Actor:
         """Delete what belonged to revisions that status no longer knows, and what the plan no longer has."""
         if not work.status.revisions:
             return
-        wanted = _wanted(work) | _routed(work)
+        wanted = _wanted(work) | _routed(work) | self._compared(work)
         for (kind, name), entry in work.children.named.items():
             if kind not in _REMOVABLE or (kind, name) in wanted:
                 continue
             ref = Ref(_REMOVABLE[kind], work.owner.namespace, name)
+            if (kind, name) == (DEPLOYMENT.kind, comparer_name(work.owner.name)):
+                await unmonitor(
+                    self.api, self.served, work.owner
+                )  # first: while the Deployment is there this is tried again
             try:
                 await self.api.delete(ref, uid=entry.uid, resource_version=entry.resource_version)
             except NotFound:
@@ -220,6 +245,15 @@ class Actor:
             except Conflict:
                 await self._refresh(ref)
                 raise Moved(f"{ref} changed before it was deleted") from None
+
+    def _compared(self, work: Pass) -> set[tuple[str, str]]:
+        """The comparer, while it is needed and, with the last copies under way, for a drain afterwards."""
+        name = comparer_name(work.owner.name)
+        if Comparer.of(work.owner, self.comparer, work.plan, work.status) is None:
+            if work.drained:
+                return set()
+            work.left = work.left or (DEPLOYMENT.kind, name) in work.children.named
+        return {(DEPLOYMENT.kind, name), (SERVICE.kind, name)}
 
     async def _ensure(self, work: Pass, manifest: dict[str, Any]) -> None:
         kind = KINDS[manifest["apiVersion"], manifest["kind"]]

@@ -53,6 +53,11 @@ class ServedKinds:
         self._answers[kind.kind] = (served, now)
         return served
 
+    def forget(self, manifest: Mapping[str, Any]) -> None:
+        """An unwatched object was removed: the next time it is news again."""
+        metadata = manifest["metadata"]
+        self._written.pop(f"{manifest['kind']} {metadata['namespace']}/{metadata['name']}", None)
+
     def news(self, manifest: Mapping[str, Any]) -> bool:
         """Whether this process has not handed out this manifest of an unwatched object before; remembers that it has."""
         metadata = manifest["metadata"]

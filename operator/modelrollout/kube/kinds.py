@@ -71,6 +71,8 @@ NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
+GATEWAY_CLASS = Kind("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass", namespaced=False)
 AUTOSCALER = Kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 POD_MONITOR = Kind("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor")
 CRD = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
@@ -89,6 +91,8 @@ KINDS: dict[tuple[str, str], Kind] = {
         EVENT,
         LEASE,
         HTTP_ROUTE,
+        GATEWAY,
+        GATEWAY_CLASS,
         AUTOSCALER,
         POD_MONITOR,
         CRD,

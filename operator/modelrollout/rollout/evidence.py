@@ -160,11 +160,12 @@ def _step(book: Book, passed: float) -> ModelDeploymentStatus:
 
 
 def candidate_holds(book: Book, step: PlanStep) -> bool:
-    """Whether the candidate has the step's weight; within a capacity, a part of it that is judged on the way."""
-    if book.candidate is None:
+    """Whether the candidate has the step's weight, or the copies that it asks for; within a capacity, a part of it that is judged on the way."""
+    candidate = book.candidate
+    if candidate is None:
         return False
-    climbs = book.plan.surge is not None and 0 < book.candidate.weight < step.weight
-    return climbs or book.candidate.weight == step.weight
+    climbs = book.plan.surge is not None and 0 < candidate.weight < step.weight
+    return climbs or (candidate.weight, candidate.mirror) == (step.weight, step.mirror)
 
 
 def _judged(book: Book, plan_step: PlanStep, step: StepStatus) -> tuple[MetricStatus, ...]:

@@ -16,7 +16,7 @@ from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT, Timestamp, Weight
 from modelrollout.api.status import Mode, Outcome, Phase, RevisionStatus, Role, StepStatus, TimelineEntry, Verdict
 
-from .book import Book, Ending, change_each
+from .book import Book, Ending, change_each, with_weight
 from .capacity import candidate_pods
 from .commands import take, untaken
 from .hold import step_is_over
@@ -43,6 +43,7 @@ from .waits import (
     candidate_is_loading,
     held_back,
     metrics_are_awaited,
+    mirror_is_awaited,
     paused,
     place_is_awaited,
     pods_are_missing,
@@ -225,11 +226,11 @@ def candidate_without_ready_pod_gives_back(book: Book) -> Move | None:
     A weight that was recorded and never carried out goes in any case: nothing rises onto pods that are not ready.
     """
     candidate = book.candidate
-    if candidate is None or not candidate.weight or book.ready(candidate) or not book.full:
+    if candidate is None or not candidate.share or book.ready(candidate) or not book.full:
         return None  # of what is scaled to 0 nothing is ready, while stable's last pods are still going
     if stopped(book):
         return None
-    if not book.ready(book.stable) and not _raised_in_vain(book, candidate):
+    if candidate.weight and not book.ready(book.stable) and not _raised_in_vain(book, candidate):
         return None
     return give_back(book, Reason.CANDIDATE_UNREADY, "The candidate has no ready pod.")
 
@@ -250,12 +251,20 @@ def missing_series_give_back(book: Book) -> Move | None:
         or problem.reason != Reason.METRICS_MISSING
         or not _judgeable(book)
         or candidate is None
-        or not candidate.weight
+        or not candidate.share
     ):
         return None
-    if not book.ready(book.stable):
+    if candidate.weight and not book.ready(book.stable):
         return None
     return give_back(book, Reason.METRICS_MISSING, problem.message, blocked=True)
+
+
+def impossible_mirror_gives_back(book: Book) -> Move | None:
+    """Copies that the gateway cannot make are not asked of it: with some, every request of the rule would fail."""
+    problem, candidate = book.situation.mirror.problem, book.candidate
+    if problem is None or candidate is None or not candidate.mirror:
+        return None
+    return give_back(book, Reason(problem.reason), problem.message)
 
 
 def command_is_taken(book: Book) -> Move | None:
@@ -326,25 +335,30 @@ def edited_steps_are_followed(book: Book) -> Move | Wait | None:
         numbered = step.model_copy(update={"index": steps.index(named) + 1, "total": len(steps)})
         status = book.status.model_copy(update={"step": numbered})
     else:
-        reached = [plan_step for plan_step in steps if plan_step.weight <= candidate.weight]
-        if reached and reached[-1].weight < candidate.weight and not book.ready(book.stable):
+        reached = [one for one in steps if one.weight <= candidate.weight and one.mirror <= candidate.mirror]
+        left = reached[-1].weight if reached else min(candidate.weight, steps[0].weight)
+        if left < candidate.weight and not book.ready(book.stable):
             # It may have been scaled to 0 in mid-rollout, and has no pods because it was never given them again.
             return scale(book, recorded_pods(book)) or stable_is_unavailable(book, "to take traffic back")
         if reached:
             return weigh(book, reached[-1])
         before_all = StepStatus(name="", index=0, total=len(steps), started_at=Timestamp(book.now))
         status = book.status.model_copy(update={"step": before_all})
+        if candidate.mirror or left < candidate.weight:
+            # Whether requests can be mirrored is asked before each raise, and a share without a step is judged by nobody.
+            status = with_weight(status, candidate.revision, left, book.now, "the steps were edited")
     text = f"The steps were edited; the rollout stands at step {named.name if named else 0}."
     return Move(status, book.status.phase or Phase.PROGRESSING, Reason.HOLDING, text)
 
 
 def _stands_in(planned: PlanStep, step: StepStatus, candidate: RevisionStatus, *, climbing: bool) -> bool:
     """Whether the candidate has the step's weight, or had it and has given it back; a preview that is given a weight is another step."""
-    if candidate.weight == planned.weight:
+    asked = (planned.weight, planned.mirror)
+    if (candidate.weight, candidate.mirror) == asked:
         return True
     if climbing and 0 < candidate.weight < planned.weight:
         return step.weight == planned.weight
-    return not candidate.weight and step.weight in (None, planned.weight)
+    return not candidate.share and (step.weight is None or (step.weight, step.mirror) == asked)
 
 
 def pods_follow_the_plan(book: Book) -> Move | None:
@@ -448,12 +462,7 @@ def candidate_takes_its_step(book: Book) -> Move | Wait | None:
     """The candidate is below the weight of its step: before the first step, or after it had lost its pods."""
     candidate, rollout = book.candidate, book.status.rollout
     goal = book.step or book.next_step
-    if (
-        candidate is None
-        or rollout is None
-        or goal is None
-        or (book.step is not None and candidate.weight >= goal.weight)
-    ):
+    if candidate is None or rollout is None or goal is None or (book.step is not None and not _rises(candidate, goal)):
         return None
     if stopped(book) and book.full and book.status.down is not None:
         # Nothing answers: only what it takes to answer is waited for.
@@ -462,11 +471,16 @@ def candidate_takes_its_step(book: Book) -> Move | Wait | None:
     if book.plan.surge is not None and book.step is not None and candidate.weight:
         return _climb(book, goal.weight) or weigh(book, goal)
     # Within a capacity there may be no room for a first pod yet.
-    obstacle = _obstacle(book, candidate, max(candidate.replicas, book.plan.surge is not None))
+    obstacle = _obstacle(book, candidate, max(candidate.replicas, book.plan.surge is not None), goal)
     if obstacle is None and book.step is None:
         # Back to the weight of a step that had begun is no advance; the first weight is.
         obstacle = metrics_are_awaited(book) or paused(book)
     return obstacle or weigh(book, goal)
+
+
+def _rises(candidate: RevisionStatus, goal: PlanStep) -> bool:
+    """Whether a step gives the candidate more than it has, in requests or in copies."""
+    return candidate.weight < goal.weight or candidate.mirror < goal.mirror
 
 
 def _climb(book: Book, goal: int) -> Move | Wait | None:
@@ -495,15 +509,16 @@ def _hindered(book: Book) -> Wait | None:
     return None
 
 
-def _obstacle(book: Book, candidate: RevisionStatus, pods: int) -> Wait | None:
-    """What keeps the candidate's weight from rising."""
+def _obstacle(book: Book, candidate: RevisionStatus, pods: int, goal: PlanStep | None = None) -> Wait | None:
+    """What keeps the candidate's weight from rising, or the share that is mirrored to it from rising to that of a step (`goal`)."""
     if (hindered := _hindered(book)) is not None:
         return hindered
     if not book.confirmed(candidate, pods):
-        return pods_are_missing(book) if candidate.weight or book.previewed else candidate_is_loading(book)
+        return pods_are_missing(book) if candidate.share or book.previewed else candidate_is_loading(book)
     if not book.applied or not (book.route_as_intended or book.status.traffic.set_at is None):
         return route_is_pending(book)
-    return stable_is_unavailable(book, "for the next weight", only_if=True)
+    mirror = mirror_is_awaited(book, goal) if goal is not None else None
+    return mirror or stable_is_unavailable(book, "for the next weight", only_if=True)
 
 
 def step_is_held(book: Book) -> Move | Wait | None:
@@ -518,15 +533,15 @@ def next_step_begins(book: Book) -> Move | Wait | None:
     candidate, following = book.candidate, book.next_step
     if candidate is None or book.step is None or following is None:
         return None
-    if following.weight > candidate.weight:
+    if _rises(candidate, following):
         if grown := _as_large_as_stable_now(book, following):
             return grown
         if book.plan.surge is not None and book.stable is not None and book.full:
             return _climb(book, following.weight) or weigh(book, following)
-        needed = max(recorded_pods(book)[candidate.revision], _pods_before(book, following.weight))
+        needed = max(recorded_pods(book)[candidate.revision], _pods_before(book, following.share))
         if moved := scale(book, {candidate.revision: needed}):
             return moved
-        if obstacle := _obstacle(book, candidate, needed):
+        if obstacle := _obstacle(book, candidate, needed, following):
             return obstacle
     return weigh(book, following)
 
@@ -579,8 +594,8 @@ def _before_the_stop(book: Book, candidate: RevisionStatus, stable: RevisionStat
     """What has to be so while something still serves: from the order on, waiting means that nothing does."""
     if (hindered := _hindered(book)) is not None:
         return hindered
-    if candidate.weight:  # of another strategy, which was edited into this one
-        if not book.ready(stable):
+    if candidate.share:  # of another strategy, which was edited into this one
+        if candidate.weight and not book.ready(stable):
             return stable_is_unavailable(book, "to take traffic back")
         return give_back(
             book, Reason.HOLDING, "The strategy was edited: the version before serves until it is replaced."
@@ -622,6 +637,7 @@ RULES: tuple[Rule, ...] = (
     rejected_candidate_returns,
     candidate_without_ready_pod_gives_back,
     missing_series_give_back,
+    impossible_mirror_gives_back,
     command_is_taken,
     raised_attempt_revives,
     superseded_candidate_is_withdrawn,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from modelrollout.api.errors import SpecError
+from modelrollout.api.shadow import Shadow
 from modelrollout.api.spec import EntryService, Traffic
 from modelrollout.rollout.plan import Plan
 from modelrollout.workload.identity import Owner
@@ -45,6 +46,8 @@ class RouteIntent:
     service: EntryService | None = None
     candidate: str | None = None
     """The revision that testers mean who name none."""
+    mirror: tuple[str, Shadow] | None = None
+    """The revision to which requests are copied, and which requests; None: none are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class RouteView:
     """What the routed objects say.
 
     `weights`: basis points by revision, revisions without a share included where the object names them; None: they are not
-    of our making. `accepted`: the router has taken this generation. `problem`: why not, in words.
+    of our making. `accepted`: the router has taken this generation. `problem`: why not, in words. `mirrors`: shares of requests that
+    are copied, in basis points, by revision or, where they go through it, under the comparer's name.
     """
 
     exists: bool
@@ -60,6 +64,7 @@ class RouteView:
     accepted: bool = False
     problem: str = ""
     generation: int = 0
+    mirrors: Mapping[str, int] = field(default_factory=dict)
 
 
 ABSENT = RouteView(exists=False, problem="the route does not exist yet")

@@ -46,7 +46,13 @@ class ServiceRouter:
         return observe(raw, pods)
 
     def check(self, plan: Plan) -> SpecError | None:
-        """Steps finer than one pod beside all of stable's are refused, unless that was accepted."""
+        """Steps that mirror are refused, and ones finer than one pod beside all of stable's, unless that was accepted."""
+        mirroring = next((index for index, step in enumerate(plan.steps) if step.shadow is not None), None)
+        if mirroring is not None:
+            return SpecError(
+                f"spec.rollout.steps[{mirroring}].shadow",
+                "a Service cannot mirror requests; name a gateway under spec.traffic, or leave the step out",
+            )
         return check(plan)
 
 

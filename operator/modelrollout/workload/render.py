@@ -25,7 +25,15 @@ from modelrollout.traffic.routers import router_for
 
 from . import objects, presets
 from .allowed import validate
-from .checks import check_autoscaling, check_metrics, check_provider, check_service, check_size, check_times
+from .checks import (
+    check_autoscaling,
+    check_comparison,
+    check_metrics,
+    check_provider,
+    check_service,
+    check_size,
+    check_times,
+)
 from .explain import explain
 from .identity import Owner
 from .plans import PlanFields, accepted_plan
@@ -74,6 +82,7 @@ def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
     check_autoscaling(spec, record.template)
     check_provider(spec, plan, settings)
     check_metrics(spec, plan, preset)
+    check_comparison(plan, settings)
     if (refusal := router_for(spec.traffic).check(plan)) is not None:
         raise refusal
     return Accepted(plan, revision, preset, record)

@@ -11,7 +11,9 @@ from modelrollout.workload.render import accept
 from tools.chart import ROOT
 
 EXAMPLES = sorted((ROOT / "manifests" / "examples").glob("*.yaml"))
-SETTINGS = Settings.model_validate({"providers": [{"name": "default", "url": "http://prometheus:9090"}]})
+SETTINGS = Settings.model_validate(
+    {"providers": [{"name": "default", "url": "http://prometheus:9090"}], "comparer": {"image": "comparer:1"}}
+)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -21,7 +23,7 @@ def load(path: Path) -> dict[str, Any]:
 def test_there_is_one_for_each_thing_that_people_start_with():
     assert [path.stem for path in EXAMPLES] == [
         "approval", "autoscaling", "blue-green", "canary-gateway", "capacity", "custom-metrics", "minimal", "replace", "service-router",
-        "template-overlay", "warm-up",
+        "shadow", "template-overlay", "warm-up",
     ]  # fmt: skip
 
 
