@@ -79,9 +79,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [get, list, watch, create, patch, delete]
+{{- /* Of routers only those that are enabled. */}}
+{{- $routers := dig "routers" (list "Gateway") .Values.settings }}
+{{- if has "Gateway" $routers }}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
+{{- end }}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
   verbs: [get, create, patch, delete]

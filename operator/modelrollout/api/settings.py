@@ -173,6 +173,13 @@ class Logging(Model):
     """debug, info, warning or error."""
 
 
+class RouterName(Enum):
+    """A router that has kinds of its own."""
+
+    GATEWAY = "Gateway"
+    """Gateway API."""
+
+
 class Settings(Model):
     """All settings of the operator. File (YAML), then environment, then flags; the later wins."""
 
@@ -180,6 +187,8 @@ class Settings(Model):
     """Where metrics are asked."""
     runtimes: tuple[RuntimePreset, ...] = ()
     """Presets beside the built-in ones; one of the same name replaces it."""
+    routers: tuple[RouterName, ...] = (RouterName.GATEWAY,)
+    """Routers that a ModelDeployment may name, beside Service; the operator watches their kinds and needs the right to write them."""
     pod_security: PodSecurity = PodSecurity()
     """What pod templates may ask for."""
     leadership: Leadership = Leadership()

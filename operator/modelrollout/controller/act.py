@@ -20,7 +20,6 @@ from modelrollout.kube.errors import Conflict, Forbidden, Invalid, NotFound
 from modelrollout.kube.kinds import (
     AUTOSCALER,
     DEPLOYMENT,
-    HTTP_ROUTE,
     KINDS,
     POD_MONITOR,
     SERVICE,
@@ -32,16 +31,16 @@ from modelrollout.rollout.capacity import need
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.rollout.situation import Problem
-from modelrollout.runtime.store import Store
+from modelrollout.runtime.store import Entry, Store
 from modelrollout.traffic.base import RouteIntent
-from modelrollout.traffic.routers import router_for
+from modelrollout.traffic.routers import OBJECT_ROUTERS, router_for
 from modelrollout.workload import objects
 from modelrollout.workload.identity import Owner
 from modelrollout.workload.records import RevisionRecord
 
 from .children import Children
 from .fields import plan_fields
-from .kinds import Remembered, ServedKinds
+from .kinds import ROUTED, Remembered, ServedKinds, kinds_of
 from .views import DeploymentView, seen
 
 Json = Mapping[str, Any]
@@ -62,6 +61,8 @@ class Pass:
     drained: bool = True
     """Whether pods without weight may go now; otherwise they are `left` for a later pass."""
     left: bool = False
+    routed: set[tuple[str, str]] | None = None
+    """What the router is made of now, by (kind, name); None where it was not built, so that what there is stays."""
     problems: list[Problem] = field(default_factory=list)
     drifts: list[str] = field(default_factory=list)
     """Values of ours that somebody else had changed and that were put back, in words."""
@@ -88,15 +89,15 @@ class Actor:
     wanted: Remembered = field(default_factory=Remembered)
     """By uid, the digest that an object was last made to have: what differs from it now was changed by somebody else."""
 
-    async def grounds(self, plan: Plan) -> tuple[bool, bool]:
+    async def grounds(self, plan: Plan) -> tuple[bool, ...]:
         """Which optional kinds there are; an act stands on these, the plan, the recorded status and the children."""
-        routes = plan.router == "Gateway" and await self.served.has(HTTP_ROUTE)
-        return routes, await self.served.has(POD_MONITOR)
+        return tuple([await self.served.has(kind) for kind in (*kinds_of(plan.router), POD_MONITOR)])
 
     async def act(self, work: Pass) -> None:
         """One pass. Raises `Moved` to have it decided again, and `ApiError` for what passes by itself."""
         await self._services(work)
         await self._route(work)
+        await self._unroute(work)
         await self._pods(work)
         await self._entries(work)
         await self._monitor(work)
@@ -112,10 +113,12 @@ class Actor:
         weights = {revision: int(entry.weight) for revision, (entry, _) in live.items()}
         if not any(weights.values()):
             return
-        if work.plan.router == "Gateway" and not await self.served.has(HTTP_ROUTE):
-            text = "The cluster does not serve gateway.networking.k8s.io/v1 HTTPRoutes. Install the Gateway API, or leave out spec.traffic.gateway."
-            work.problems.append(Problem(Reason.GATEWAY_MISSING, text))
-            return
+        for kind in kinds_of(work.plan.router):
+            if not await self.served.has(kind):
+                field = ".".join(("spec.traffic", *(fields.traffic.named if fields.traffic else ())))
+                text = f"The cluster does not serve {kind.api_version} {kind}. Install it, or name another router than {field}."
+                work.problems.append(Problem(Reason.ROUTER_MISSING, text))
+                return
         intent = RouteIntent(
             owner=work.owner,
             weights=weights,
@@ -124,8 +127,19 @@ class Actor:
             service=fields.service,
             candidate=next((entry.revision for entry, _ in live.values() if entry.role is Role.CANDIDATE), None),
         )
-        for manifest in router_for(fields.traffic).build(intent):
+        built = router_for(fields.traffic).build(intent)
+        work.routed = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in built}
+        for manifest in built:
             await self._ensure(work, manifest)
+
+    async def _unroute(self, work: Pass) -> None:
+        """Remove what the router is no longer made of, and what another was made of once this one carries the traffic."""
+        mine = {kind.kind for kind in kinds_of(work.plan.router)}
+        for (kind, name), entry in work.children.routes.items():
+            if kind not in mine and not work.drained:
+                work.left = True
+            elif kind not in mine or (work.routed is not None and (kind, name) not in work.routed):
+                await self._delete(Ref(ROUTED[kind], work.owner.namespace, name), entry)
 
     async def _pods(self, work: Pass) -> None:
         for entry, record in work.records():
@@ -154,12 +168,12 @@ class Actor:
 
     async def _may_shrink(self, work: Pass, entry: RevisionStatus, replicas: int) -> None:
         """Pods go only after a fresh look at the route shows that it needs no more of them."""
-        if work.plan.router != "Gateway" or work.children.route is None:
-            return
-        if await self._refresh(Ref(HTTP_ROUTE, work.owner.namespace, work.owner.name)):
-            raise Moved(f"route {work.owner.name} changed before a scale-down")
-        route = work.children.route.view.route
-        carried = (route.weights or {}).get(entry.revision, 0) if route else 0
+        for kind, name in work.children.routes:
+            if await self._refresh(Ref(ROUTED[kind], work.owner.namespace, name)):
+                raise Moved(f"{kind} {name} changed before a scale-down")
+        parts = {ref: found.view.route for ref, found in work.children.routes.items()}
+        views = [router.observe(work.owner.name, parts) for router in OBJECT_ROUTERS.values()]
+        carried = max((view.weights or {}).get(entry.revision, 0) for view in views)
         full = work.status.rollout.replicas if work.status.rollout and work.plan.autoscaled else work.plan.replicas
         if replicas < need(full, carried):
             raise Moved(f"the route still sends {carried} basis points to {entry.revision}")
@@ -174,7 +188,7 @@ class Actor:
         fields = plan_fields(work.plan)
         candidate = work.record_of(Role.CANDIDATE)
         serving = work.record_of(Role.STABLE)
-        if work.plan.router == "Gateway":
+        if work.plan.router != "Service":
             await self._ensure(work, objects.entry_service(work.owner, fields.service, [serving] if serving else []))
         elif not any(entry.weight for entry in work.status.revisions):
             # The router makes the entry Service once a version has traffic; before that it leads nowhere.
@@ -196,14 +210,16 @@ class Actor:
         for (kind, name), entry in work.children.named.items():
             if kind not in _REMOVABLE or (kind, name) in wanted:
                 continue
-            ref = Ref(_REMOVABLE[kind], work.owner.namespace, name)
-            try:
-                await self.api.delete(ref, uid=entry.uid, resource_version=entry.resource_version)
-            except NotFound:
-                self.store.missing(kind, (ref.namespace, name), entry.version)
-            except Conflict:
-                await self._refresh(ref)
-                raise Moved(f"{ref} changed before it was deleted") from None
+            await self._delete(Ref(_REMOVABLE[kind], work.owner.namespace, name), entry)
+
+    async def _delete(self, ref: Ref, entry: Entry[Any]) -> None:
+        try:
+            await self.api.delete(ref, uid=entry.uid, resource_version=entry.resource_version)
+        except NotFound:
+            self.store.missing(ref.kind.kind, (ref.namespace, ref.name), entry.version)
+        except Conflict:
+            await self._refresh(ref)
+            raise Moved(f"{ref} changed before it was deleted") from None
 
     async def _ensure(self, work: Pass, manifest: dict[str, Any]) -> None:
         kind = KINDS[manifest["apiVersion"], manifest["kind"]]
@@ -248,17 +264,16 @@ def _serves(entry: RevisionStatus) -> bool:
     return entry.role in (Role.STABLE, Role.CANDIDATE)
 
 
-_REMOVABLE: dict[str, Kind] = {kind.kind: kind for kind in (AUTOSCALER, HTTP_ROUTE, SERVICE, DEPLOYMENT)}
+_REMOVABLE: dict[str, Kind] = {kind.kind: kind for kind in (AUTOSCALER, SERVICE, DEPLOYMENT)}
 
 
 def _routed(work: Pass) -> set[tuple[str, str]]:
     """What requests are sent to right now although status knows nothing of it: a status may come back from an old backup."""
-    route = work.children.route.view.route if work.children.route else None
-    carried = (route.weights or {}) if route else {}
     known = {entry.revision for entry in work.status.revisions}
     names = [
         child_name(work.owner.name, revision)
-        for revision, weight in carried.items()
+        for found in work.children.routes.values()
+        for revision, weight in (found.view.route.weights or {}).items()
         if weight and revision not in known
     ]
     return {(kind.kind, name) for name in names for kind in (DEPLOYMENT, SERVICE, AUTOSCALER)}
@@ -271,10 +286,6 @@ def _wanted(work: Pass) -> set[tuple[str, str]]:
         (SERVICE.kind, objects.entry_service_name(owner.name, fields.service)),
         (SERVICE.kind, objects.preview_service_name(owner.name)),
     }
-    if work.plan.router == "Gateway":
-        wanted.add((HTTP_ROUTE.kind, owner.name))
-        if fields.traffic and fields.traffic.gateway and fields.traffic.gateway.preview_hostnames:
-            wanted.add((HTTP_ROUTE.kind, objects.preview_service_name(owner.name)))
     for entry in work.status.revisions:
         name = child_name(owner.name, entry.revision)
         wanted |= {(DEPLOYMENT.kind, name), (SERVICE.kind, name)}

@@ -1,4 +1,4 @@
-"""Small memories of the acting side: which optional kinds this cluster serves, and what was written last."""
+"""The kinds of routers, and small memories of the acting side: which optional kinds are served, and what was written last."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from typing import Any
 
 from modelrollout.kube.api import KubeApi
 from modelrollout.kube.errors import ApiError
-from modelrollout.kube.kinds import Kind
+from modelrollout.kube.kinds import KINDS, Kind
 from modelrollout.kube.projection import desired_digest
 from modelrollout.runtime.clock import Clock
+from modelrollout.traffic.routers import OBJECT_ROUTERS, READERS
 
 ASK_AGAIN = 60.0
 """Seconds for which an answer is taken as true: CRDs come and go."""
 _REMEMBERED = 20_000
+
+ROUTED: Mapping[str, Kind] = {KINDS[kind].kind: KINDS[kind] for kind in READERS}
+"""The kinds of all routers, by name."""
+
+
+def kinds_of(router: str) -> tuple[Kind, ...]:
+    """The kinds of a router's own objects; none where the shares are made of pods."""
+    return tuple(KINDS[kind] for kind in OBJECT_ROUTERS[router].kinds) if router in OBJECT_ROUTERS else ()
 
 
 class Remembered(OrderedDict[str, str]):
@@ -30,7 +39,7 @@ class Remembered(OrderedDict[str, str]):
 
 @dataclass(slots=True)
 class ServedKinds:
-    """Optional kinds: HTTPRoute, PodMonitor."""
+    """Optional kinds: those of routers, PodMonitor."""
 
     api: KubeApi
     clock: Clock

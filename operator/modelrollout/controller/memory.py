@@ -32,7 +32,7 @@ class Settled:
     """The Store's stamp before an act, and which optional kinds were served."""
 
     stamp: int
-    grounds: tuple[bool, bool]
+    grounds: tuple[bool, ...]
 
 
 class Now(NamedTuple):

@@ -16,38 +16,33 @@ weight, path match) are written out, or every comparison would show a difference
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelrollout.api.errors import SpecError
 from modelrollout.api.scalars import FULL_WEIGHT, Duration
-from modelrollout.api.spec import EntryService, Gateway, ParentRef
+from modelrollout.api.spec import EntryService, Gateway, ParentRef, Traffic
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.workload.canonical import canonical
 from modelrollout.workload.identity import Owner, common_labels, metadata
 from modelrollout.workload.objects import REVISION_PORT, first_port, preview_service_name
 
-from .base import ABSENT, Capabilities, RouteIntent, RouteView
+from .base import ABSENT, NOT_OURS, Capabilities, Parts, RouteIntent, RouteView
+from .testers import REVISION_HEADER, TESTER_HEADER, led_to, tester_header, tester_token
 
 Json = Mapping[str, Any]
 
 GROUP = "gateway.networking.k8s.io"
-TESTER_HEADER = "x-modelrollout-version"
-REVISION_HEADER = "x-model-revision"
-"""Response header that names the revision that answered."""
 HTTP, HTTPS = 80, 443
-CANDIDATE = "candidate"
-"""Stands for the revision of the candidate in the tester header; no revision is called so, for each ends with its hash."""
-_TOKEN_DIGITS = 12
 
 
 class GatewayRouter:
     """Exact shares down to a hundredth of a percent, for all traffic that comes through the named parents."""
 
     name = "Gateway"
-    capabilities = Capabilities(smallest_weight=1, header_match=True)
+    capabilities = Capabilities(smallest_weight=1, header_match=True, reports=True)
+    kinds: tuple[tuple[str, str], ...] = ((f"{GROUP}/v1", "HTTPRoute"),)
 
     def build(self, intent: RouteIntent) -> tuple[dict[str, Any], ...]:
         """One HTTPRoute with the resource's name, and one for previews if they have host names. `intent.traffic` names a gateway."""
@@ -57,25 +52,23 @@ class GatewayRouter:
         previews = (preview_route(intent, gateway),) if gateway.preview_hostnames else ()
         return (http_route(intent, gateway), *previews)
 
-    def observe(self, raw: Json | None, pods: Mapping[str, int]) -> RouteView:
-        """What the route and its status say; pods play no part."""
-        del pods
-        return ABSENT if raw is None else observe(raw)
+    def read(self, raw: Json) -> RouteView:
+        """What a route and its status say."""
+        return observe(raw)
+
+    def observe(self, name: str, parts: Parts) -> RouteView:
+        """The route that bears the resource's name carries the split; that of previews has no part in it."""
+        return parts.get(("HTTPRoute", name), ABSENT)
+
+    def tester_header(self, owner: Owner, traffic: Traffic) -> str:
+        """Every route has the header rules."""
+        del traffic
+        return tester_header(owner)
 
     def check(self, plan: Plan) -> SpecError | None:
         """Every weight that a step can have can be carried out."""
         del plan
         return None
-
-
-def tester_header(owner: Owner) -> str:
-    """`<name>: <token>`; with `-<revision>` or `-candidate` after it a request reaches that revision at any weight."""
-    return f"{TESTER_HEADER}: {tester_token(owner)}"
-
-
-def tester_token(owner: Owner) -> str:
-    """The part of the header that an outsider cannot know: 12 hex digits made from the resource's uid."""
-    return hashlib.sha256(f"tester:{owner.uid}".encode()).hexdigest()[:_TOKEN_DIGITS]
 
 
 def observe(raw: Json) -> RouteView:
@@ -85,24 +78,18 @@ def observe(raw: Json) -> RouteView:
     """
     generation = int(raw["metadata"].get("generation") or 0)
     weights = _weights(str(raw["metadata"]["name"]), raw)
-    problem = refusal(raw)
+    problem = refusal = _problem(raw, generation)
     if weights is None:
-        problem = problem or "its rules are not as the operator made them"
-    return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation)
-
-
-def refusal(raw: Json) -> str:
-    """Why some parent has not taken this generation of a route, in words; empty if all have."""
-    return _problem(raw, int(raw["metadata"].get("generation") or 0))
+        problem = problem or NOT_OURS
+    return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation, refusal=refusal)
 
 
 def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
     """The route; its order does not depend on the order of the weights."""
     owner, revisions = intent.owner, sorted(intent.weights)
     path = {"type": "PathPrefix", "value": gateway.path_prefix or "/"}
-    tried = intent.candidate or max(revisions, key=lambda revision: intent.weights[revision])
     rules = []
-    for name, revision in [*((revision, revision) for revision in revisions), (CANDIDATE, tried)]:
+    for name, revision in led_to(intent):
         header = {"type": "Exact", "name": TESTER_HEADER, "value": f"{tester_token(owner)}-{name}"}
         rules.append(_rule({"path": path, "headers": [header]}, gateway, [_backend(owner, revision, 1)]))
     backends = [_backend(owner, revision, intent.weights[revision]) for revision in revisions]

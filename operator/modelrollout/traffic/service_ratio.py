@@ -40,7 +40,7 @@ class ServiceRouter:
         return (entry_service(intent.owner, intent.service, records),)
 
     def observe(self, raw: Json | None, pods: Mapping[str, int]) -> RouteView:
-        """The shares that the selector and the ready pods make."""
+        """The shares that the selector and the ready pods make, given the ready pods by revision."""
         if raw is None:
             return RouteView(exists=False, problem="the entry Service does not exist yet")
         return observe(raw, pods)

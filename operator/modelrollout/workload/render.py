@@ -25,7 +25,15 @@ from modelrollout.traffic.routers import router_for
 
 from . import objects, presets
 from .allowed import validate
-from .checks import check_autoscaling, check_metrics, check_provider, check_service, check_size, check_times
+from .checks import (
+    check_autoscaling,
+    check_metrics,
+    check_provider,
+    check_router,
+    check_service,
+    check_size,
+    check_times,
+)
 from .explain import explain
 from .identity import Owner
 from .plans import accepted_plan
@@ -71,6 +79,7 @@ def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
     plan = accepted_plan(spec, preset, settings)
     check_times(spec)
     check_service(spec, name)
+    check_router(spec, plan, settings)
     record = _record(written, revision, name or NAMELESS, preset, settings)
     check_autoscaling(spec, record.template)
     check_provider(spec, plan, settings)

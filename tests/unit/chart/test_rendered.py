@@ -139,7 +139,7 @@ class TestPod:
 class TestRights:
     def test_what_is_watched_can_be_read(self, render: Render):
         found = operator_role(render())
-        for kind in operator.WATCHED + operator.CHILDREN:
+        for kind in operator.WATCHED + operator.CHILDREN + operator.routes(Settings()):
             for verb in ("get", "list", "watch"):
                 assert (kind.group, kind.plural, verb) in found
 
@@ -147,7 +147,7 @@ class TestRights:
         # Reads of what is watched; apply (create and patch) and delete of children; status of our own kinds.
         watched = {
             (kind.group, kind.plural, verb)
-            for kind in operator.WATCHED + operator.CHILDREN
+            for kind in operator.WATCHED + operator.CHILDREN + operator.routes(Settings())
             for verb in ("get", "list", "watch")
         }
         children = {

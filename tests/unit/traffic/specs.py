@@ -1,0 +1,7 @@
+"""One `spec.traffic` for each router that has objects of its own, by the router's name."""
+
+SPECS = {
+    "Gateway": {
+        "gateway": {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["a.example.com"]}
+    },
+}
