@@ -292,9 +292,24 @@ def traffic() -> st.SearchStrategy[Spec]:
         ),
     )
     service = some(coarse=st.sampled_from(["Refuse", "Accept"]))
-    return st.one_of(
-        st.just({}), st.fixed_dictionaries({"gateway": gateway}), st.fixed_dictionaries({"service": service})
+    routers = {"gateway": gateway, "service": service, **_other_routers()}
+    return st.one_of(st.just({}), *(st.fixed_dictionaries({name: spec}) for name, spec in routers.items()))
+
+
+def _other_routers() -> dict[str, st.SearchStrategy[Spec]]:
+    hosts = st.lists(st.sampled_from(["fraud.example.com", "*.example.com"]), min_size=1, max_size=2)
+    paths = st.sampled_from(["/", "/v1/fraud", "/v1/", "/a%20b"])
+    ingress_route = some(
+        entryPoints=st.lists(st.sampled_from(["web", "websecure"]), min_size=1, max_size=2),
+        hostnames=hosts,
+        pathPrefix=paths,
+        middlewares=st.lists(
+            st.builds(lambda name, rest: {"name": name, **rest}, labels(), some(namespace=labels())), max_size=2
+        ),
+        tls=some(secretName=labels(), certResolver=st.just("letsencrypt")),
+        ingressClass=labels(),
     )
+    return {"traefik": some(ingressRoute=ingress_route)}
 
 
 def _are_gateways(parents: list[Spec]) -> bool:
@@ -437,6 +452,9 @@ FAULTS: dict[str, Fault] = {
     "paused in words": _put("rollout", "paused", value="yes"),
     "a negative attempt": _put("rollout", "attempt", value=-1),
     "two routers": _put("traffic", value={"gateway": {"parentRefs": [{"name": "public"}]}, "service": {}}),
+    "an entry point with a backquote": _put("traffic", value={"traefik": {"ingressRoute": {"entryPoints": ["a`b"]}}}),
+    "a path with a backquote": _put("traffic", value={"traefik": {"ingressRoute": {"pathPrefix": "/`"}}}),
+    "three routers": _put("traffic", value={"service": {}, "traefik": {}, "gateway": {"parentRefs": [{"name": "a"}]}}),
     "a gateway without parents": _put("traffic", value={"gateway": {"parentRefs": []}}),
     "a host name with a path": _put(
         "traffic", value={"gateway": {"parentRefs": [{"name": "a"}], "hostnames": ["a.example.com/x"]}}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from modelrollout.api.settings import Settings
+from modelrollout.api.settings import RouterName, Settings
 from modelrollout.api.spec import Autoscaling, EntryService, Traffic
 from modelrollout.kube.kinds import KINDS
 from modelrollout.kube.projection import desired_digest, observed_digest
@@ -20,7 +20,7 @@ from modelrollout.workload.render import accept, render
 pytestmark = pytest.mark.cluster
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-SETTINGS = Settings.model_validate({"providers": [{"url": "http://prometheus:9090"}]})
+SETTINGS = Settings.model_validate({"providers": [{"url": "http://prometheus:9090"}], "routers": list(RouterName)})
 ABSENT = "(absent)"
 UID = "4b2ac1a1-7d6f-4c1e-9b1e-3a5a7a9d2f10"
 

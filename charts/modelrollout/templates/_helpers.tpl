@@ -86,6 +86,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
 {{- end }}
+{{- if has "Traefik" $routers }}
+- apiGroups: [traefik.io]
+  resources: [traefikservices, ingressroutes]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
   verbs: [get, create, patch, delete]

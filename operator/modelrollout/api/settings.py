@@ -178,6 +178,8 @@ class RouterName(Enum):
 
     GATEWAY = "Gateway"
     """Gateway API."""
+    TRAEFIK = "Traefik"
+    """TraefikService and IngressRoute."""
 
 
 class Settings(Model):

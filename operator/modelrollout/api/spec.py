@@ -16,6 +16,7 @@ from .analysis import Analysis
 from .base import Enum, Flag, Model, Whole, rule, unique, validations
 from .routing import ROUTERS, Hostname, PathPrefix, found_too_many, one_router
 from .scalars import FULL_WEIGHT, Duration, Weight
+from .traefik import Traefik
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Opaque = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -200,6 +201,8 @@ class Traffic(Model, json_schema_extra=validations(one_router())):
     """Gateway API."""
     service: ServiceRouter | None = None
     """Replica ratio behind the entry Service, on any cluster."""
+    traefik: Traefik | None = None
+    """Traefik's own TraefikService and IngressRoute."""
 
     @property
     def named(self) -> tuple[str, ...]:

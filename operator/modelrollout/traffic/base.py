@@ -11,11 +11,12 @@ this very generation; of those that say nothing a weight is taken as applied `la
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from modelrollout.api.errors import SpecError
+from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.spec import EntryService, Traffic
 from modelrollout.rollout.plan import Plan
 from modelrollout.workload.identity import Owner
@@ -76,6 +77,22 @@ class RouteView:
 
 ABSENT = RouteView(exists=False, problem="the route does not exist yet")
 NOT_OURS = "its rules are not as the operator made them"
+
+
+def shares(owner_name: str, backends: Iterable[tuple[str, Any]]) -> dict[str, int] | None:
+    """Basis points by revision, from names of Services and their weights (None: 1); None where not all are of this resource."""
+    prefix, weights = f"{owner_name}-", dict[str, int]()
+    for name, weight in backends:
+        if not name.startswith(prefix) or not isinstance(weight, int | None):
+            return None
+        weights[name.removeprefix(prefix)] = 1 if weight is None else weight
+    total = sum(weights.values())
+    if not total:
+        return None
+    if total == FULL_WEIGHT:
+        return weights
+    return {revision: weight * FULL_WEIGHT // total for revision, weight in weights.items()}
+
 
 Parts = Mapping[tuple[str, str], RouteView]
 """Readings of the objects of one resource, by kind and name."""

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelrollout.api.errors import SpecError
-from modelrollout.api.scalars import FULL_WEIGHT, Duration
+from modelrollout.api.scalars import Duration
 from modelrollout.api.spec import EntryService, Gateway, ParentRef, Traffic
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
@@ -28,7 +28,7 @@ from modelrollout.workload.canonical import canonical
 from modelrollout.workload.identity import Owner, common_labels, metadata
 from modelrollout.workload.objects import REVISION_PORT, first_port, preview_service_name
 
-from .base import ABSENT, NOT_OURS, Capabilities, Parts, RouteIntent, RouteView
+from .base import ABSENT, NOT_OURS, Capabilities, Parts, RouteIntent, RouteView, shares
 from .testers import REVISION_HEADER, TESTER_HEADER, led_to, tester_header, tester_token
 
 Json = Mapping[str, Any]
@@ -186,19 +186,10 @@ def _weights(owner_name: str, route: Json) -> dict[str, int] | None:
     weighted = [rule for rule in rules if not any(match.get("headers") for match in rule.get("matches") or ())]
     if len(weighted) != 1:
         return None
-    prefix, weights = f"{owner_name}-", {}
-    for backend in weighted[0].get("backendRefs") or ():
-        name = str(backend.get("name", ""))
-        if not name.startswith(prefix) or backend.get("kind", "Service") != "Service":
-            return None
-        weight = backend.get("weight")
-        weights[name.removeprefix(prefix)] = 1 if weight is None else int(weight)
-    total = sum(weights.values())
-    if not total:
+    backends = weighted[0].get("backendRefs") or ()
+    if any(backend.get("kind", "Service") != "Service" for backend in backends):
         return None
-    return (
-        weights if total == FULL_WEIGHT else {name: weight * FULL_WEIGHT // total for name, weight in weights.items()}
-    )
+    return shares(owner_name, ((str(backend.get("name", "")), backend.get("weight")) for backend in backends))
 
 
 def _problem(route: Json, generation: int) -> str:

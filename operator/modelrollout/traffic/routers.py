@@ -10,9 +10,11 @@ from modelrollout.api.spec import Traffic
 from .base import ObjectRouter, Router, RouteView
 from .gateway_api import GatewayRouter
 from .service_ratio import ServiceRouter
+from .traefik import TraefikRouter
 
 SERVICE = ServiceRouter()
-OBJECT_ROUTERS: Mapping[str, ObjectRouter] = {router.name: router for router in (GatewayRouter(),)}
+_OBJECT_ROUTERS: tuple[ObjectRouter, ...] = (GatewayRouter(), TraefikRouter())
+OBJECT_ROUTERS: Mapping[str, ObjectRouter] = {router.name: router for router in _OBJECT_ROUTERS}
 """By name; all but the one whose shares are made of pods."""
 READERS: Mapping[tuple[str, str], Callable[[Mapping[str, Any]], RouteView]] = {
     kind: router.read for router in OBJECT_ROUTERS.values() for kind in router.kinds

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
-from modelrollout.api.settings import Settings
+from modelrollout.api.settings import RouterName, Settings
 from modelrollout.workload.render import accept
 from tools.chart import ROOT
 
 EXAMPLES = sorted((ROOT / "manifests" / "examples").glob("*.yaml"))
-SETTINGS = Settings.model_validate({"providers": [{"name": "default", "url": "http://prometheus:9090"}]})
+PROVIDER = {"name": "default", "url": "http://prometheus:9090"}
+SETTINGS = Settings.model_validate({"providers": [PROVIDER], "routers": list(RouterName)})
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def load(path: Path) -> dict[str, Any]:
 def test_there_is_one_for_each_thing_that_people_start_with():
     assert [path.stem for path in EXAMPLES] == [
         "approval", "autoscaling", "blue-green", "canary-gateway", "custom-metrics", "minimal", "service-router",
-        "template-overlay",
+        "template-overlay", "traefik",
     ]  # fmt: skip
 
 

@@ -4,4 +4,5 @@ SPECS = {
     "Gateway": {
         "gateway": {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["a.example.com"]}
     },
+    "Traefik": {"traefik": {"ingressRoute": {"entryPoints": ["websecure"], "hostnames": ["a.example.com"], "tls": {}}}},
 }
