@@ -309,7 +309,16 @@ def _other_routers() -> dict[str, st.SearchStrategy[Spec]]:
         tls=some(secretName=labels(), certResolver=st.just("letsencrypt")),
         ingressClass=labels(),
     )
-    return {"traefik": some(ingressRoute=ingress_route)}
+    istio = st.builds(
+        lambda hosts, rest: {"hosts": hosts, **rest},
+        st.lists(st.sampled_from(["fraud", "fraud.example.com", "*.example.com", "*"]), min_size=1, max_size=2),
+        some(
+            gateways=st.lists(st.sampled_from(["mesh", "public", "gateways/public"]), min_size=1, max_size=2),
+            pathPrefix=paths,
+            timeout=durations(),
+        ),
+    )
+    return {"traefik": some(ingressRoute=ingress_route), "istio": istio}
 
 
 def _are_gateways(parents: list[Spec]) -> bool:
@@ -453,6 +462,8 @@ FAULTS: dict[str, Fault] = {
     "a negative attempt": _put("rollout", "attempt", value=-1),
     "two routers": _put("traffic", value={"gateway": {"parentRefs": [{"name": "public"}]}, "service": {}}),
     "an entry point with a backquote": _put("traffic", value={"traefik": {"ingressRoute": {"entryPoints": ["a`b"]}}}),
+    "a virtual service without hosts": _put("traffic", value={"istio": {"gateways": ["mesh"]}}),
+    "a gateway of two namespaces": _put("traffic", value={"istio": {"hosts": ["a"], "gateways": ["a/b/c"]}}),
     "a path with a backquote": _put("traffic", value={"traefik": {"ingressRoute": {"pathPrefix": "/`"}}}),
     "three routers": _put("traffic", value={"service": {}, "traefik": {}, "gateway": {"parentRefs": [{"name": "a"}]}}),
     "a gateway without parents": _put("traffic", value={"gateway": {"parentRefs": []}}),

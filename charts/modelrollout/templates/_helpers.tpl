@@ -91,6 +91,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   resources: [traefikservices, ingressroutes]
   verbs: [get, list, watch, create, patch, delete]
 {{- end }}
+{{- if has "Istio" $routers }}
+- apiGroups: [networking.istio.io]
+  resources: [virtualservices]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
   verbs: [get, create, patch, delete]

@@ -180,6 +180,8 @@ class RouterName(Enum):
     """Gateway API."""
     TRAEFIK = "Traefik"
     """TraefikService and IngressRoute."""
+    ISTIO = "Istio"
+    """VirtualService."""
 
 
 class Settings(Model):

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from .analysis import Analysis
 from .base import Enum, Flag, Model, Whole, rule, unique, validations
+from .istio import Istio
 from .routing import ROUTERS, Hostname, PathPrefix, found_too_many, one_router
 from .scalars import FULL_WEIGHT, Duration, Weight
 from .traefik import Traefik
@@ -203,6 +204,8 @@ class Traffic(Model, json_schema_extra=validations(one_router())):
     """Replica ratio behind the entry Service, on any cluster."""
     traefik: Traefik | None = None
     """Traefik's own TraefikService and IngressRoute."""
+    istio: Istio | None = None
+    """Istio's VirtualService."""
 
     @property
     def named(self) -> tuple[str, ...]:

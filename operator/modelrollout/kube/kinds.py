@@ -73,6 +73,7 @@ LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 TRAEFIK_SERVICE = Kind("traefik.io", "v1alpha1", "traefikservices", "TraefikService")
 INGRESS_ROUTE = Kind("traefik.io", "v1alpha1", "ingressroutes", "IngressRoute")
+VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "virtualservices", "VirtualService")
 AUTOSCALER = Kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 POD_MONITOR = Kind("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor")
 CRD = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
@@ -93,6 +94,7 @@ KINDS: dict[tuple[str, str], Kind] = {
         HTTP_ROUTE,
         TRAEFIK_SERVICE,
         INGRESS_ROUTE,
+        VIRTUAL_SERVICE,
         AUTOSCALER,
         POD_MONITOR,
         CRD,

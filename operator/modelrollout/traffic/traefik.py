@@ -126,7 +126,7 @@ def _route(match: str, backend: dict[str, Any], asked: IngressRoute) -> dict[str
 def _rule(asked: IngressRoute) -> str:
     """Which requests are meant, in Traefik's rule language. Names and paths hold no backquote: the schema sees to it."""
     hosts, path = [_host(name) for name in asked.hostnames or ()], (asked.path_prefix or "/").rstrip("/")
-    terms = [f"({' || '.join(hosts)})"] if hosts else []
+    terms = [f"({' || '.join(hosts)})"] if len(hosts) > 1 else hosts
     if path or not hosts:
         terms.append(f"(Path(`{path}`) || PathPrefix(`{path}/`))" if path else "PathPrefix(`/`)")
     return " && ".join(terms)

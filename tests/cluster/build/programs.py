@@ -10,7 +10,17 @@ from tests.cluster.build.artifact import Artifact
 from tests.cluster.build.go import GoFamily, module_folder
 from tests.cluster.commands import run
 from tests.cluster.contract import ClusterError
-from tests.cluster.versions import ETCD, GATEWAY_API, HELM, KUBERNETES, KWOK, PROMETHEUS, TRAEFIK, TRAEFIK_CRDS
+from tests.cluster.versions import (
+    ETCD,
+    GATEWAY_API,
+    HELM,
+    ISTIO_CRDS,
+    KUBERNETES,
+    KWOK,
+    PROMETHEUS,
+    TRAEFIK,
+    TRAEFIK_CRDS,
+)
 
 # k8s.io/kubernetes requires its own libraries at v0.0.0 and names their place in its repository, which is of no use
 # outside of it; each of them is published with the minor version of the release.
@@ -120,12 +130,13 @@ def gateway_crds() -> Artifact:
 
 
 def router_crds() -> Artifact:
-    """The definitions of Traefik's own kinds, as kubectl applies them."""
+    """The definitions of Traefik's and Istio's own kinds, as kubectl applies them."""
     sources = {
         "github.com/traefik/traefik/v3": (
             TRAEFIK_CRDS,
             "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",
         ),
+        "istio.io/api": (ISTIO_CRDS, "kubernetes/customresourcedefinitions.gen.yaml"),
     }
 
     def make(folder: Path, log: Path) -> None:

@@ -5,4 +5,5 @@ SPECS = {
         "gateway": {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["a.example.com"]}
     },
     "Traefik": {"traefik": {"ingressRoute": {"entryPoints": ["websecure"], "hostnames": ["a.example.com"], "tls": {}}}},
+    "Istio": {"istio": {"hosts": ["a.example.com"], "gateways": ["gateways/public"], "pathPrefix": "/v1"}},
 }
