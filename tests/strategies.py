@@ -318,7 +318,17 @@ def _other_routers() -> dict[str, st.SearchStrategy[Spec]]:
             timeout=durations(),
         ),
     )
-    return {"traefik": some(ingressRoute=ingress_route), "istio": istio}
+    nginx = st.builds(
+        lambda hosts, rest: {"hosts": hosts, **rest},
+        hosts,
+        some(
+            ingressClassName=labels(),
+            pathPrefix=paths,
+            tls=some(secretName=labels()),
+            annotations=st.just({"nginx.ingress.kubernetes.io/proxy-body-size": "20m"}),
+        ),
+    )
+    return {"traefik": some(ingressRoute=ingress_route), "istio": istio, "nginx": nginx}
 
 
 def _are_gateways(parents: list[Spec]) -> bool:
@@ -464,6 +474,21 @@ FAULTS: dict[str, Fault] = {
     "an entry point with a backquote": _put("traffic", value={"traefik": {"ingressRoute": {"entryPoints": ["a`b"]}}}),
     "a virtual service without hosts": _put("traffic", value={"istio": {"gateways": ["mesh"]}}),
     "a gateway of two namespaces": _put("traffic", value={"istio": {"hosts": ["a"], "gateways": ["a/b/c"]}}),
+    "an ingress without hosts": _put("traffic", value={"nginx": {}}),
+    "a snippet": _put(
+        "traffic",
+        value={"nginx": {"hosts": ["a"], "annotations": {"nginx.ingress.kubernetes.io/configuration-snippet": "a"}}},
+    ),
+    "a canary's annotation": _put(
+        "traffic", value={"nginx": {"hosts": ["a"], "annotations": {"nginx.ingress.kubernetes.io/canary-weight": "5"}}}
+    ),
+    "an annotation of another controller": _put(
+        "traffic", value={"nginx": {"hosts": ["a"], "annotations": {"proxy-body-size": "5m"}}}
+    ),
+    "an annotation that ends its line": _put(
+        "traffic",
+        value={"nginx": {"hosts": ["a"], "annotations": {"nginx.ingress.kubernetes.io/limit-rps": "5;\nreturn"}}},
+    ),
     "a path with a backquote": _put("traffic", value={"traefik": {"ingressRoute": {"pathPrefix": "/`"}}}),
     "three routers": _put("traffic", value={"service": {}, "traefik": {}, "gateway": {"parentRefs": [{"name": "a"}]}}),
     "a gateway without parents": _put("traffic", value={"gateway": {"parentRefs": []}}),

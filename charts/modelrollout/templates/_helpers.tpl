@@ -96,6 +96,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   resources: [virtualservices]
   verbs: [get, list, watch, create, patch, delete]
 {{- end }}
+{{- if has "Nginx" $routers }}
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
   verbs: [get, create, patch, delete]

@@ -15,7 +15,7 @@ Hostname = Annotated[
 PATH_PATTERN = r"^/[-A-Za-z0-9._~!$&'()*+,;=:@%/]*$"
 PathPrefix = Annotated[str, Field(pattern=PATH_PATTERN, max_length=1024)]
 
-ROUTERS = {"gateway": "Gateway", "service": "Service", "traefik": "Traefik", "istio": "Istio"}
+ROUTERS = {"gateway": "Gateway", "service": "Service", "traefik": "Traefik", "istio": "Istio", "nginx": "Nginx"}
 """What each router is called, by its field of `spec.traffic`."""
 
 

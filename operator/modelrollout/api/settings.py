@@ -182,6 +182,8 @@ class RouterName(Enum):
     """TraefikService and IngressRoute."""
     ISTIO = "Istio"
     """VirtualService."""
+    NGINX = "Nginx"
+    """Ingress for ingress-nginx."""
 
 
 class Settings(Model):

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from .analysis import Analysis
 from .base import Enum, Flag, Model, Whole, rule, unique, validations
 from .istio import Istio
+from .nginx import Nginx
 from .routing import ROUTERS, Hostname, PathPrefix, found_too_many, one_router
 from .scalars import FULL_WEIGHT, Duration, Weight
 from .traefik import Traefik
@@ -206,6 +207,8 @@ class Traffic(Model, json_schema_extra=validations(one_router())):
     """Traefik's own TraefikService and IngressRoute."""
     istio: Istio | None = None
     """Istio's VirtualService."""
+    nginx: Nginx | None = None
+    """Ingresses with the canary annotations of ingress-nginx."""
 
     @property
     def named(self) -> tuple[str, ...]:

@@ -74,6 +74,7 @@ HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 TRAEFIK_SERVICE = Kind("traefik.io", "v1alpha1", "traefikservices", "TraefikService")
 INGRESS_ROUTE = Kind("traefik.io", "v1alpha1", "ingressroutes", "IngressRoute")
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "virtualservices", "VirtualService")
+INGRESS = Kind("networking.k8s.io", "v1", "ingresses", "Ingress")
 AUTOSCALER = Kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 POD_MONITOR = Kind("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor")
 CRD = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
@@ -95,6 +96,7 @@ KINDS: dict[tuple[str, str], Kind] = {
         TRAEFIK_SERVICE,
         INGRESS_ROUTE,
         VIRTUAL_SERVICE,
+        INGRESS,
         AUTOSCALER,
         POD_MONITOR,
         CRD,

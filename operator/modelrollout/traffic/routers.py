@@ -10,11 +10,12 @@ from modelrollout.api.spec import Traffic
 from .base import ObjectRouter, Router, RouteView
 from .gateway_api import GatewayRouter
 from .istio import IstioRouter
+from .nginx import NginxRouter
 from .service_ratio import ServiceRouter
 from .traefik import TraefikRouter
 
 SERVICE = ServiceRouter()
-_OBJECT_ROUTERS: tuple[ObjectRouter, ...] = (GatewayRouter(), TraefikRouter(), IstioRouter())
+_OBJECT_ROUTERS: tuple[ObjectRouter, ...] = (GatewayRouter(), TraefikRouter(), IstioRouter(), NginxRouter())
 OBJECT_ROUTERS: Mapping[str, ObjectRouter] = {router.name: router for router in _OBJECT_ROUTERS}
 """By name; all but the one whose shares are made of pods."""
 READERS: Mapping[tuple[str, str], Callable[[Mapping[str, Any]], RouteView]] = {

@@ -21,7 +21,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def test_there_is_one_for_each_thing_that_people_start_with():
     assert [path.stem for path in EXAMPLES] == [
-        "approval", "autoscaling", "blue-green", "canary-gateway", "custom-metrics", "istio", "minimal", "service-router",
+        "approval", "autoscaling", "blue-green", "canary-gateway", "custom-metrics", "istio", "minimal", "nginx", "service-router",
         "template-overlay", "traefik",
     ]  # fmt: skip
 

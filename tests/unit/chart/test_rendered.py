@@ -10,7 +10,7 @@ import yaml
 
 from modelrollout import operator
 from modelrollout.api import crd
-from modelrollout.api.settings import Settings
+from modelrollout.api.settings import RouterName, Settings
 from modelrollout.kube.kinds import EVENT, POD, POD_MONITOR
 from tests.cluster.build import programs
 from tests.cluster.progress import Steps
@@ -174,6 +174,16 @@ class TestRights:
             (crd.GROUP, "rolloutcommands", "delete"),
         }
         assert operator_role(render()) == watched | children | others
+
+    @pytest.mark.parametrize("routers", [[], *([name] for name in RouterName), list(RouterName)], ids=str)
+    def test_of_routers_only_the_kinds_of_those_that_are_enabled_can_be_read_and_written(self, render: Render, routers):
+        found = operator_role(render({"settings": {"routers": [str(name) for name in routers]}}))
+        every = {(kind.group, kind.plural) for kind in operator.routes(Settings(routers=tuple(RouterName)))}
+        enabled = operator.routes(Settings(routers=tuple(routers)))
+        verbs = ("get", "list", "watch", "create", "patch", "delete")
+        assert {one for one in found if one[:2] in every} == {
+            (kind.group, kind.plural, verb) for kind in enabled for verb in verbs
+        }
 
     def test_no_role_of_any_kind_knows_secrets_or_wildcards(self, render: Render):
         for values in ({}, {"watchNamespaces": ["ml"]}):

@@ -6,4 +6,11 @@ SPECS = {
     },
     "Traefik": {"traefik": {"ingressRoute": {"entryPoints": ["websecure"], "hostnames": ["a.example.com"], "tls": {}}}},
     "Istio": {"istio": {"hosts": ["a.example.com"], "gateways": ["gateways/public"], "pathPrefix": "/v1"}},
+    "Nginx": {
+        "nginx": {
+            "hosts": ["a.example.com"],
+            "ingressClassName": "nginx",
+            "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "20m"},
+        }
+    },
 }
