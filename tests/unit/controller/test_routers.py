@@ -118,6 +118,21 @@ async def test_what_somebody_changes_in_the_objects_is_put_back(name):
         assert stage.status["phase"] in ("Progressing", "Paused")
 
 
+@EACH
+@in_loop
+async def test_what_somebody_deletes_of_the_objects_is_made_again(name):
+    async with Stage().running() as stage:
+        stage.ask(asked(name, "1"))
+        await stage.until(lambda: stage.status.get("phase") == "Healthy")
+        stage.ask(asked(name, "2", steps=APPROVED))
+        await stage.until(lambda: routed(stage, name) == {"1": 9_000, "2": 1_000})
+        for ref in [Ref(kind, "ml", raw["metadata"]["name"]) for kind in ROUTED.values() for raw in stage.api.of(kind)]:
+            stage.api.remove(ref)
+            await stage.clock.advance(1.0)
+            assert stage.api.peek(ref)
+            assert routed(stage, name) == {"1": 9_000, "2": 1_000}
+
+
 async def drift(stage: Stage, kind: Kind, name: str) -> None:
     def turn(raw):
         """Every whole number, and every text of one, becomes another."""
