@@ -113,12 +113,9 @@ class Actor:
         weights = {revision: int(entry.weight) for revision, (entry, _) in live.items()}
         if not any(weights.values()):
             return
-        for kind in kinds_of(work.plan.router):
-            if not await self.served.has(kind):
-                field = ".".join(("spec.traffic", *(fields.traffic.named if fields.traffic else ())))
-                text = f"The cluster does not serve {kind.api_version} {kind}. Install it, or name another router than {field}."
-                work.problems.append(Problem(Reason.ROUTER_MISSING, text))
-                return
+        if (lacking := await self.served.lacking(work.plan)) is not None:
+            work.problems.append(lacking)
+            return
         intent = RouteIntent(
             owner=work.owner,
             weights=weights,

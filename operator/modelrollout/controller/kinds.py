@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelrollout.api.reasons import Reason
 from modelrollout.kube.api import KubeApi
 from modelrollout.kube.errors import ApiError
 from modelrollout.kube.kinds import KINDS, Kind
 from modelrollout.kube.projection import desired_digest
+from modelrollout.rollout.plan import Plan
+from modelrollout.rollout.situation import Problem
 from modelrollout.runtime.clock import Clock
 from modelrollout.traffic.routers import OBJECT_ROUTERS, READERS
+
+from .fields import plan_fields
 
 ASK_AGAIN = 60.0
 """Seconds for which an answer is taken as true: CRDs come and go."""
@@ -61,6 +66,16 @@ class ServedKinds:
             raise
         self._answers[kind.kind] = (served, now)
         return served
+
+    async def lacking(self, plan: Plan) -> Problem | None:
+        """Why the router of a plan cannot be used in this cluster, if it cannot. Raises `ApiError`."""
+        for kind in kinds_of(plan.router):
+            if not await self.has(kind):
+                traffic = plan_fields(plan).traffic
+                field = ".".join(("spec.traffic", *(traffic.named if traffic else ())))
+                text = f"The cluster does not serve {kind.api_version} {kind}. Install it, or name another router than {field}."
+                return Problem(Reason.ROUTER_MISSING, text)
+        return None
 
     def news(self, manifest: Mapping[str, Any]) -> bool:
         """Whether this process has not handed out this manifest of an unwatched object before; remembers that it has."""

@@ -55,6 +55,8 @@ class Memory:
     """Monotonic time of the last decision."""
     unwritten: ModelDeploymentStatus | None = None
     """The status as last decided, with progress that may not be written yet."""
+    lacking: Problem | None = None
+    """Why the router that the spec names cannot be used in this cluster."""
     saved_at: float = 0.0
     """Monotonic time of the last status write."""
     ready_since: dict[str, float] = field(default_factory=dict)

@@ -106,10 +106,13 @@ class Observer:
         return PreflightFacts(found.ready, found.problem, effects, found.traffic)
 
     def _plan(self, key: Key, view: ResourceView, look: _Look) -> tuple[Plan | None, str, Problem | None]:
-        if not isinstance(view.accepted, SpecError):
+        if isinstance(view.accepted, SpecError):
+            problem = Problem(view.accepted.reason, f"{view.accepted}.")
+        elif look.memory.lacking is not None:
+            problem = look.memory.lacking
+        else:
             plan = view.accepted.plan
             return plan, plan_name(key[1], PlanRecord.of(plan).digest), None
-        problem = Problem(view.accepted.reason, f"{view.accepted}.")
         name = look.status.plan or ""
         record = look.children.plans.get(name)
         if record is None:

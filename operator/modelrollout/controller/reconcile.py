@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from modelrollout.api.base import canonical_json
+from modelrollout.api.errors import SpecError
 from modelrollout.api.reasons import Reason
 from modelrollout.api.settings import Settings
 from modelrollout.kube.api import KubeApi
@@ -137,6 +138,7 @@ class Controller:
     async def _turn(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> bool:
         """One observe, decide, record, act; tells whether another is needed at once."""
         await self._read_pods(key, entry, memory)
+        await self._read_router(key, entry, memory)
         children = self._children(key, memory)
         situation = self._observer.situation(key, entry, children, memory)
         decided_at = self.clock.monotonic()
@@ -173,6 +175,13 @@ class Controller:
                 continue
             labels = ",".join(f"{name}={value}" for name, value in selector(key[1], revision).items())
             memory.pods[revision] = PodsSeen(await read_pods(self.api, key[0], labels), found.view, now)
+
+    async def _read_router(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> None:
+        """Whether the router that the spec names is there: without it the former plan, and its route, stay in force."""
+        accepted = entry.view.accepted
+        memory.lacking = None if isinstance(accepted, SpecError) else await self._actor.served.lacking(accepted.plan)
+        if memory.lacking is not None:
+            self.queue.wake_after(key, PROBLEMS_AGAIN)
 
     async def _moved_on(self, key: Key, situation: Situation, decision: Decision) -> bool:
         """Before a weight rises or pods go: one fresh read of the Deployments concerned. True if that changed what we know."""

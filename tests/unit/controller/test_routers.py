@@ -183,14 +183,58 @@ async def test_a_change_of_router_in_mid_rollout_leaves_no_version_without_a_rou
 
 @EACH
 @in_loop
-async def test_a_missing_router_is_a_condition_and_the_running_version_keeps_its_pods(name):
+async def test_a_missing_router_is_a_condition_and_the_former_one_still_takes_a_bad_version_back(name):
+    before = "Traefik" if name != "Traefik" else "Istio"
     stage = Stage()
     stage.api.kinds -= {kind for kind in ROUTED.values() if (kind.api_version, kind.kind) in OBJECT_ROUTERS[name].kinds}
     async with stage.running():
-        stage.ask(asked("Service", "1"))
+        stage.ask(asked(before, "1"))
         await stage.until(lambda: stage.status.get("phase") == "Healthy")
+        stage.ask(asked(before, "2", steps=APPROVED))
+        await stage.until(lambda: routed(stage, before) == {"1": 9_000, "2": 1_000})
+        stage.ask(asked(name, "2", steps=APPROVED))
+        await stage.until(lambda: "does not serve" in stage.status.get("message", ""))
+        assert routed(stage, before) == {"1": 9_000, "2": 1_000}
+        stage.command("Abort", "2")
+        await stage.until(lambda: routed(stage, before) == {"1": 10_000}, seconds=5)
+        [stalled] = [one for one in stage.status["conditions"] if one["type"] == "Stalled"]
+        assert stalled["status"] == "True"
+
+
+@EACH
+@in_loop
+async def test_a_router_that_appears_is_taken_up(name):
+    stage = Stage()
+    missing = {kind for kind in ROUTED.values() if (kind.api_version, kind.kind) in OBJECT_ROUTERS[name].kinds}
+    stage.api.kinds -= missing
+    async with stage.running():
         stage.ask(asked(name, "1"))
         await stage.until(lambda: "does not serve" in stage.status.get("message", ""))
         [stalled] = [one for one in stage.status["conditions"] if one["type"] == "Stalled"]
         assert (stalled["status"], stalled["reason"]) == ("True", "RouterMissing")
-        assert [raw["spec"]["replicas"] for raw in stage.api.of(DEPLOYMENT)] == [4]
+        stage.api.kinds |= missing
+        await stage.until(lambda: stage.status.get("phase") == "Healthy", seconds=120)
+        assert routed(stage, name) == {"1": 10_000}
+
+
+@pytest.mark.parametrize(("before", "after"), SWITCHES)
+@in_loop
+async def test_a_rollback_right_after_a_change_of_router_takes_traffic_back_on_both_ways_in(before, after):
+    async with Stage().running() as stage:
+        half = [{"name": "half", "weight": 50, "advance": "Approval"}]
+        stage.ask(asked(before, "1"))
+        await stage.until(lambda: stage.status.get("phase") == "Healthy")
+        stage.ask(asked(before, "2", steps=half))
+        await stage.until(lambda: stage.weights().get("2") == 50)
+        await stage.clock.advance(60.0)
+        stage.ask(asked(after, "2", steps=half))
+        await stage.clock.advance(1.0)
+        stage.command("Abort", "2")
+        if after in OBJECT_ROUTERS:
+            await stage.until(lambda: routed(stage, after) == {"1": 10_000}, seconds=5)
+        mine = {kind for _, kind in OBJECT_ROUTERS[after].kinds} if after in OBJECT_ROUTERS else set()
+        await stage.until(lambda: objects(stage) == mine, seconds=60)
+        await stage.until(lambda: stage.status["phase"] == "RolledBack")
+        await stage.until(
+            lambda: [one["version"] for one in stage.status["revisions"] if one.get("replicas")] == ["1"], 1_200
+        )
