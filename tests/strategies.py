@@ -119,6 +119,35 @@ def steps() -> st.SearchStrategy[list[Spec]]:
     return build()
 
 
+def shadows() -> st.SearchStrategy[Spec]:
+    """Valid `shadow` of a step."""
+    paths = st.sampled_from(["/", "/predict", "/v2/models/a%20b"])
+    methods = st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+    match = st.lists(_either(method=methods, path=paths), min_size=1, max_size=5)
+    places = st.sampled_from(["score", "predictions[*].score", "[0]", "a-b._c[3][*].d"])
+    how = st.sampled_from(
+        [
+            {"method": "Exact"},
+            {"method": "Label"},
+            {"method": "TopK", "k": 5},
+            {"method": "Tolerance", "tolerance": "0.01"},
+            {"method": "Tolerance", "tolerance": "1%"},
+            {"method": "Tolerance", "tolerance": 2},
+        ]
+    )
+    compare = st.builds(lambda one, more: one | more, how, some(path=places, ignore=st.lists(places, max_size=2)))
+    rest = some(match=match) | st.fixed_dictionaries({"match": match, "compare": compare})
+    share = st.integers(1, 10_000).flatmap(written_weights)
+    return st.builds(lambda percent, more: {"percent": percent, **more}, share, rest)
+
+
+def steps_that_mirror() -> st.SearchStrategy[list[Spec]]:
+    """Copies of requests, and then weights."""
+    rest = some(weight=written_weights(0), hold=durations(), advance=st.sampled_from(["Automatic", "Approval"]))
+    step = st.builds(lambda shadow, more: {"shadow": shadow, **more}, shadows(), rest)
+    return st.builds(list.__add__, st.lists(step, min_size=1, max_size=2), st.just([]) | steps())
+
+
 def steps_at_once() -> st.SearchStrategy[list[Spec]]:
     """Weights of 0 and 100 alone, in all forms, in order."""
 
@@ -163,6 +192,13 @@ def _kinds_of_rate() -> st.SearchStrategy[Spec]:
         st.fixed_dictionaries({"latency": latency}),
         st.fixed_dictionaries({"ratio": ratio}),
     )
+
+
+def _disagreements() -> st.SearchStrategy[Spec]:
+    more = some(
+        when=st.just(["Shadow"]), minimumErrors=st.integers(0, 100), onBreach=st.sampled_from(["Pause", "Warn"])
+    )
+    return st.builds(lambda limit, rest: {"disagreement": {}, "limit": limit, **rest}, limits(), more)
 
 
 def _questions_of_rate() -> st.SearchStrategy[Spec]:
@@ -216,13 +252,14 @@ def metrics() -> st.SearchStrategy[list[Spec]]:
     )
     rest = some(
         delay=durations(),
-        when=st.lists(st.sampled_from(["Preview", "Live", "Bake"]), min_size=1, max_size=3, unique=True),
+        when=st.lists(st.sampled_from(["Shadow", "Preview", "Live", "Bake"]), min_size=1, max_size=4, unique=True),
         minimumSampleSize=st.integers(0, 10_000),
         onBreach=st.sampled_from(["Rollback", "Pause", "Warn"]),
         gate=st.booleans(),
     )
     metric = st.builds(lambda name, what, more: {"name": name, **what, **more}, labels(), rate | query, rest)
-    return st.lists(metric, max_size=3, unique_by=lambda found: found["name"])
+    paired = st.builds(lambda name, what: {"name": name, **what}, labels(), _disagreements())
+    return st.lists(metric | paired, max_size=3, unique_by=lambda found: found["name"])
 
 
 def analyses() -> st.SearchStrategy[Spec]:
@@ -249,6 +286,8 @@ def rollouts() -> st.SearchStrategy[Spec]:
     how = st.one_of(
         some(strategy=st.just("Canary"), steps=steps()),
         st.builds(lambda more: {"strategy": "BlueGreen", **more}, some(steps=steps_at_once())),
+        st.builds(lambda more: {"strategy": "Shadow", **more}, some(steps=steps_that_mirror())),
+        st.fixed_dictionaries({"steps": steps_that_mirror()}),
     )
     rest = some(
         loadDeadline=durations(),
@@ -391,7 +430,18 @@ def specs() -> st.SearchStrategy[Spec]:
         rollout=rollouts(),
         analysis=analyses(),
     )
-    return st.builds(lambda *parts: {key: value for part in parts for key, value in part.items()}, source, scale, rest)
+    made = st.builds(lambda *parts: {key: value for part in parts for key, value in part.items()}, source, scale, rest)
+    return made.map(_mirrored_by_a_gateway)
+
+
+def _mirrored_by_a_gateway(spec: Spec) -> Spec:
+    """A Service cannot mirror, so what mirrors gets a gateway."""
+    rollout = spec.get("rollout") or {}
+    written = rollout.get("steps")
+    mirrors = rollout.get("strategy") == "Shadow" if written is None else any("shadow" in step for step in written)
+    if not mirrors or "gateway" in (spec.get("traffic") or {}):
+        return spec
+    return spec | {"traffic": {"gateway": {"parentRefs": [{"name": "public"}]}}}
 
 
 Fault = Callable[[Spec], Spec]
@@ -423,7 +473,53 @@ def _no_image(spec: Spec) -> Spec:
 _SELECTOR = {"series": "a_total"}
 _CPU = {"minReplicas": 1, "maxReplicas": 2}
 
+
+def _mirroring(*found: Spec, strategy: str | None = None, traffic: Spec | None = None, **shadow: Any) -> Fault:
+    """Steps that mirror, behind a gateway unless `traffic` says otherwise; `shadow`: of the only step."""
+    steps = list(found) or [{"shadow": {"percent": 10, **shadow}}]
+    rollout = {"steps": steps} | ({"strategy": strategy} if strategy else {})
+    routed = {"gateway": {"parentRefs": [{"name": "public"}]}} if traffic is None else traffic
+
+    def plant(spec: Spec) -> Spec:
+        return {**spec, "rollout": rollout, "traffic": routed}
+
+    return plant
+
+
+_MATCH = [{"method": "POST", "path": "/predict"}]
+
 FAULTS: dict[str, Fault] = {
+    "a step that mirrors and serves": _mirroring({"shadow": {"percent": 10}, "weight": 5}),
+    "a step that mirrors and serves a little": _mirroring({"shadow": {"percent": 10}, "weight": "0.01%"}),
+    "copies after traffic": _mirroring({"weight": 5}, {"shadow": {"percent": 10}}),
+    "copies of nothing": _mirroring(percent=0),
+    "copies of nothing as a text": _mirroring(percent="0.00%"),
+    "copies of more than all": _mirroring(percent=101),
+    "copies of an unknown share": _mirroring({"shadow": {}}),
+    "copies by a Service": _mirroring(traffic={"service": {}}),
+    "copies without a router": _mirroring(traffic={}),
+    "the strategy Shadow without a router": lambda spec: {**spec, "rollout": {"strategy": "Shadow"}, "traffic": {}},
+    "the strategy Shadow without copies": _mirroring({"weight": 5}, strategy="Shadow"),
+    "copies of what nobody named": _mirroring(match=[]),
+    "copies of any request in particular": _mirroring(match=[{}]),
+    "a method in lower case": _mirroring(match=[{"method": "post"}]),
+    "a path to mirror without a slash": _mirroring(match=[{"path": "predict"}]),
+    "six kinds of copies": _mirroring(match=[{"path": f"/{index}"} for index in range(6)]),
+    "answers compared of unnamed requests": _mirroring(compare={"method": "Exact"}),
+    "answers compared in no way": _mirroring(match=_MATCH, compare={}),
+    "answers compared in an unknown way": _mirroring(match=_MATCH, compare={"method": "Fuzzy"}),
+    "a tolerance of nothing": _mirroring(match=_MATCH, compare={"method": "Tolerance"}),
+    "a tolerance for labels": _mirroring(match=_MATCH, compare={"method": "Label", "tolerance": "1"}),
+    "a negative tolerance": _mirroring(match=_MATCH, compare={"method": "Tolerance", "tolerance": "-1"}),
+    "the first classes without a number": _mirroring(match=_MATCH, compare={"method": "TopK"}),
+    "the first 0 classes": _mirroring(match=_MATCH, compare={"method": "TopK", "k": 0}),
+    "a number of classes for numbers": _mirroring(match=_MATCH, compare={"method": "Exact", "k": 3}),
+    "a place in an answer with a filter": _mirroring(match=_MATCH, compare={"method": "Exact", "path": "a[?(@.b)]"}),
+    "a place in an answer from its root": _mirroring(match=_MATCH, compare={"method": "Exact", "path": "$.a"}),
+    "disagreement with stable's disagreement": _metric(disagreement={}, compare={}, limit="1%"),
+    "disagreement without a limit": _metric(disagreement={}),
+    "disagreement about live traffic": _metric(disagreement={}, limit="1%", when=["Shadow", "Live"]),
+    "disagreement that comes late": _metric(disagreement={}, limit="1%", delay="5m"),
     "weights fall": _steps({"weight": 25}, {"weight": "5%"}),
     "a weight above 100": _steps({"weight": 101}),
     "a weight text above 100": _steps({"weight": "100.01%"}),

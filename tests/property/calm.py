@@ -12,7 +12,7 @@ from modelrollout.analysis.window import Answer
 from modelrollout.api.command import Action
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import HistoryEntry, Mode, Outcome, Role
-from modelrollout.rollout.situation import PreflightFacts
+from modelrollout.rollout.situation import MirrorFacts, PreflightFacts
 
 from .ledger import weights
 from .specs import METRICS, plan_of
@@ -50,7 +50,7 @@ def _mend(world: World) -> None:
     prometheus.answer, prometheus.recording, prometheus.rate, prometheus.incident = Answer.COUNTS, True, 300.0, 0.0
     prometheus.testers = 5.0
     world.metrics_problem, world.problems, world.lag, world.kill_at = None, (), 0.0, None
-    world.preflight = PreflightFacts()
+    world.preflight, world.mirror = PreflightFacts(), MirrorFacts()
     world.route.delay = 0.3
     world.route.refuse(world.mono, refused=False)
     wish = dataclasses.replace(

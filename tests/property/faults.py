@@ -16,7 +16,15 @@ from modelrollout.api.analysis import OnBreach
 from modelrollout.api.command import Action
 from modelrollout.api.scalars import Timestamp, Weight
 from modelrollout.api.status import Approval, Mode, ModelDeploymentStatus, RevisionStatus, Role, Verdict
-from modelrollout.rollout.situation import Decision, PreflightFacts, Problem, RevisionFacts, Situation, Target
+from modelrollout.rollout.situation import (
+    Decision,
+    MirrorFacts,
+    PreflightFacts,
+    Problem,
+    RevisionFacts,
+    Situation,
+    Target,
+)
 
 from .ledger import live
 from .surroundings import Decide
@@ -339,6 +347,34 @@ def _says_ready(_situation: Situation, status: ModelDeploymentStatus) -> ModelDe
     return status.model_copy(update={"conditions": conditions})
 
 
+def _serves_too(_situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    return _entries(status, lambda entry: entry.model_copy(update={"weight": Weight(100)}) if entry.mirror else entry)
+
+
+def _more_copies(_situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    return _entries(
+        status, lambda entry: entry.model_copy(update={"mirror": Weight(entry.mirror + 1)}) if entry.mirror else entry
+    )
+
+
+def _copies_for_the_rejected(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    kept = {entry.revision: entry.mirror for entry in situation.status.revisions}
+    return _entries(
+        status,
+        lambda entry: (
+            entry.model_copy(update={"mirror": kept.get(entry.revision, entry.mirror)})
+            if entry.role is Role.FORMER
+            else entry
+        ),
+    )
+
+
+def _one_pod_for_copies(_situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    return _entries(
+        status, lambda entry: entry.model_copy(update={"replicas": min(1, entry.replicas)}) if entry.mirror else entry
+    )
+
+
 def _verbose(_situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     return status.model_copy(update={"message": "x" * 16_000})
 
@@ -370,7 +406,21 @@ def _wrong_heir(situation: Situation) -> Situation:
     return replace(situation, revisions=turned, route=replace(situation.route, weights={}))
 
 
+_CAN = MirrorFacts()
+
 FAULTS: dict[str, tuple[str, Fault]] = {
+    "a mirrored candidate serves, too": ("a_mirrored_candidate_serves_nobody", deciding(_serves_too)),
+    "more is mirrored than was asked for": ("copies_are_what_the_step_asks_for", deciding(_more_copies)),
+    "a rejected candidate still gets copies": ("copies_end_with_the_rejection", deciding(_copies_for_the_rejected)),
+    "copies go to pods that are not ready": ("copies_rise_only_onto_ready_pods", facts(_ready)),
+    "copies go on without pods": ("copies_end_without_a_ready_pod", facts(_undying)),
+    "one pod has to do for all copies": ("copies_are_covered_by_pods", deciding(_one_pod_for_copies)),
+    "every gateway is thought to mirror": (
+        "copies_are_asked_of_gateways_that_can",
+        seeing(lambda situation: replace(situation, mirror=_CAN)),
+    ),
+    "copies are not told": ("every_mirrored_share_is_in_the_timeline", deciding(_untold)),
+    "copies end one decision after the fail": ("a_fail_ends_copies_in_the_same_reconcile", deciding(_next_time)),
     "a basis point is lost": ("rule_01_weights_add_up_to_100", deciding(_less)),
     "unready pods are taken for ready": ("rule_01_weights_rise_only_onto_ready_pods", facts(_ready)),
     "a second of readiness is enough": (

@@ -16,11 +16,12 @@ from modelrollout.analysis.window import Answer
 from modelrollout.api.command import Action
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import Role
-from modelrollout.rollout.situation import PreflightFacts, Problem
+from modelrollout.rollout.situation import MirrorFacts, PreflightFacts, Problem
 
 from .calm import calm
 from .ledger import Ledger, Rule
-from .objects import NEVER, Fate
+from .objects import COPIES, NEVER, Fate
+from .rules_of_mirrors import RULES_OF_MIRRORS
 from .rules_of_record import RULES_OF_RECORD
 from .rules_of_steps import RULES_OF_STEPS
 from .rules_of_traffic import RULES_OF_TRAFFIC
@@ -28,7 +29,7 @@ from .specs import AT_ONCE, METRICS, OF_THE_SAME_NAMES, STEPS, Wish, plan_of
 from .surroundings import Decide, Violation
 from .world import World
 
-RULES: tuple[Rule, ...] = (*RULES_OF_TRAFFIC, *RULES_OF_STEPS, *RULES_OF_RECORD)
+RULES: tuple[Rule, ...] = (*RULES_OF_TRAFFIC, *RULES_OF_MIRRORS, *RULES_OF_STEPS, *RULES_OF_RECORD)
 REVISIONS = ("1-aaaa0001", "2-bbbb0002", "3-cccc0003", "4-dddd0004")
 
 Op = tuple[str, float, int, int, int]
@@ -51,6 +52,7 @@ WEIGHTS = {
     "clock": 3,
     "wipe": 1,
     "problem": 1,
+    "mirror": 1,
     "autoscale": 1,
     "delete": 0.3,
     "wait": 6,
@@ -160,7 +162,7 @@ def _edit(world: World, one: int, two: int, three: int) -> None:
         {"quick": not wish.quick},
         {"replicas": 1 + two % 4, "steps": three % len(STEPS)},
         {"at_once": not wish.at_once, "steps": AT_ONCE[two % len(AT_ONCE)]},
-        {"steps": OF_THE_SAME_NAMES[OF_THE_SAME_NAMES[0] == wish.steps]},
+        {"steps": OF_THE_SAME_NAMES[(wish.steps + two) % len(OF_THE_SAME_NAMES)]},
     )
     world.ask(wish=dataclasses.replace(wish, **changes[one % len(changes)]))
 
@@ -228,8 +230,8 @@ def _route(world: World, one: int, two: int, _three: int) -> None:
     if kind == 0 and route.exists:
         names = sorted(world.deployments)
         route.write(world.mono, {names[two % len(names)]: FULL_WEIGHT})
-    elif kind == 1 and route.exists and len(route.weights) > 1:
-        names = sorted(route.weights)
+    elif kind == 1 and route.exists and sum(not name.endswith(COPIES) for name in route.weights) > 1:
+        names = sorted(name for name in route.weights if not name.endswith(COPIES))
         route.write(world.mono, {names[0]: 5000, names[1]: 5000})
     elif kind == 2:
         route.remove(world.mono)
@@ -302,6 +304,15 @@ def _problem(world: World, _one: int, _two: int, _three: int) -> None:
     world.dirty = True
 
 
+def _mirror(world: World, one: int, _two: int, _three: int) -> None:
+    """The gateway turns out to be one that cannot mirror, is not known yet, has no comparer, or is well again."""
+    cannot = Problem("MirrorUnsupported", "Gateway ml/public cannot mirror requests.")
+    world.mirror = (MirrorFacts(problem=cannot), MirrorFacts(known=False), MirrorFacts(compared=False), MirrorFacts())[
+        one % 4
+    ]
+    world.dirty = True
+
+
 def _autoscale(world: World, one: int, _two: int, _three: int) -> None:
     """An HPA adds pods."""
     if not world.resource.wish.autoscaled:
@@ -337,6 +348,7 @@ OPERATIONS: dict[str, Callable[[World, int, int, int], None]] = {
     "clock": _clock,
     "wipe": _wipe,
     "problem": _problem,
+    "mirror": _mirror,
     "autoscale": _autoscale,
     "delete": _delete,
     "wait": _wait,

@@ -19,7 +19,7 @@ from modelrollout.api.status import Mode, ModelDeploymentStatus, RevisionStatus,
 from modelrollout.rollout.plan import Plan, PlanStep
 from modelrollout.rollout.situation import RevisionFacts, Situation
 
-from .objects import INTERVAL
+from .objects import COPIES, INTERVAL, copies
 from .surroundings import Moment, Violation
 from .world import World
 
@@ -41,6 +41,11 @@ def live(status: ModelDeploymentStatus) -> dict[str, int]:
     return {revision: weight for revision, weight in weights(status).items() if weight}
 
 
+def carried(status: ModelDeploymentStatus) -> dict[str, int]:
+    """What a route ought to carry: recorded weights above 0, and what is to be mirrored."""
+    return live(status) | {copies(entry.revision): int(entry.mirror) for entry in status.revisions if entry.mirror}
+
+
 def need(full: int, weight: int) -> int:
     """Pods that a share needs when `full` carry all."""
     return -(-full * weight // FULL_WEIGHT) if full else 0
@@ -58,8 +63,10 @@ def speaks(metric: Metric, kind: StepKind) -> bool:
     return metric.limit is not None or metric.range is not None or compared
 
 
-def kind_at(weight: int) -> StepKind:
+def kind_at(weight: int, mirror: int) -> StepKind:
     """The kind of a step in which the candidate has so much."""
+    if mirror:
+        return StepKind.SHADOW
     return StepKind.LIVE if 0 < weight < FULL_WEIGHT else StepKind.BAKE if weight else StepKind.PREVIEW
 
 
@@ -130,6 +137,11 @@ class Look:
         """There was no recorded state to start from."""
         return not self.before.revisions
 
+    @staticmethod
+    def mirrored(status: ModelDeploymentStatus) -> dict[str, int]:
+        """Shares of requests that are to be copied, by revision."""
+        return {entry.revision: int(entry.mirror) for entry in status.revisions if entry.mirror}
+
     @property
     def plan(self) -> Plan | None:
         return self.situation.plan
@@ -190,7 +202,8 @@ class Look:
         step, candidate = self.before.step, self.candidate
         if step is None or candidate is None:
             return False
-        return any(int(candidate.weight) == int(planned.weight) for planned in self.steps(step.name))
+        has = (int(candidate.weight), int(candidate.mirror))
+        return any(has == (int(planned.weight), int(planned.mirror)) for planned in self.steps(step.name))
 
     def gating(self, kind: StepKind) -> list[Metric]:
         """Metrics of all plans in question that gate such a step."""
@@ -238,9 +251,9 @@ class Ledger:
                 raise Violation(rule.__name__, complaint)
 
     def written(self, status: ModelDeploymentStatus) -> None:
-        carried = live(status)
-        if carried not in self.recorded:
-            self.recorded.append(carried)
+        wanted = carried(status)
+        if wanted not in self.recorded:
+            self.recorded.append(wanted)
         if (status.rollout and status.rollout.started_at) != (
             self.world.resource.status.rollout and self.world.resource.status.rollout.started_at
         ):
@@ -254,8 +267,9 @@ class Ledger:
     def routed(self, intent: Mapping[str, int]) -> None:
         """The route is about to be changed: a raise meets truly ready pods."""
         world = self.world
-        for revision, weight in intent.items():
-            risen = weight > world.route.serving.get(revision, 0)
+        for name, weight in intent.items():
+            revision = name.removesuffix(COPIES)
+            risen = weight > world.route.serving.get(name, 0)
             ready = world.deployments[revision].ready if revision in world.deployments else 0
             entry = next((entry for entry in world.resource.status.revisions if entry.revision == revision), None)
             if entry is None:
@@ -273,10 +287,9 @@ class Ledger:
         full = plan.replicas if plan else 0
         if plan is None or plan.router == "Service":
             return
-        if serving.get(revision, 0) and after < need(full, serving[revision]):
-            raise Violation(
-                "rule_02_pods_with_traffic_stay", f"{revision} to {after} pods while it serves {serving[revision]}"
-            )
+        share = max(serving.get(revision, 0), serving.get(copies(revision), 0))
+        if share and after < need(full, share):
+            raise Violation("rule_02_pods_with_traffic_stay", f"{revision} to {after} pods while it serves {share}")
 
     def jumped(self, seconds: float) -> None:
         """Within one process a jump claims nothing, save inside one window; across a restart it cannot be told."""
@@ -348,18 +361,19 @@ class Ledger:
 
     def _live(self, look: Look, account: Account) -> None:
         route = self.world.route
-        if route.serving == live(look.before) and look.at_step:
+        if route.serving == carried(look.before) and look.at_step:
             begin = max(account.counted_to, route.serving_since)
             account.lived += max(0.0, look.moment.mono - begin)
             account.since = begin if account.since is None else account.since
-        elif account.served == live(look.before) and look.at_step:
+        elif account.served == carried(look.before) and look.at_step:
             # Somebody has changed it meanwhile; until then it was as intended.
             account.lived += max(0.0, min(look.moment.mono, route.serving_since) - account.counted_to)
         account.served = dict(route.serving)
         account.counted_to = look.moment.mono
 
     def _windows(self, look: Look, account: Account) -> None:
-        kind = kind_at(int(look.candidate.weight) if look.candidate else 0)
+        one = look.candidate
+        kind = kind_at(int(one.weight), int(one.mirror)) if one else StepKind.PREVIEW
         plan = look.plan
         if plan is None:
             return
@@ -375,7 +389,7 @@ class Ledger:
                     self.innocent = False
                 self.stable_erred = self.stable_erred or window.stable.bad > 0
             account.newest[name] = list(windows[-8:])
-        intended = live(look.before)
+        intended = carried(look.before)
         for end, count in answered.items():
             recorded = self.world.prometheus.by_end.get(end)
             if recorded and names and count == len(names) and recorded.serving == intended and look.at_step:

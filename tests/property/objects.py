@@ -20,6 +20,12 @@ NEVER = math.inf
 INTERVAL = 15.0
 EVALUATION_DELAY = 5.0
 LOAD_CRASH = 40.0
+COPIES = "~"
+
+
+def copies(revision: str) -> str:
+    """What a route and a data plane call the requests that are copied to a revision."""
+    return f"{revision}{COPIES}"
 
 
 @dataclass(slots=True)
@@ -145,6 +151,7 @@ class Route:
     serving_since: float = 0.0
 
     def write(self, now: float, weights: Mapping[str, int]) -> None:
+        """Weights in basis points by revision, and under `copies` of a revision the share that is mirrored to it."""
         self.exists, self.version, self.accepted = True, self.version + 1, False
         self.weights = {revision: weight for revision, weight in weights.items() if weight}
         self.accept_at = now + self.delay
@@ -222,8 +229,10 @@ class Prometheus:
         requests: dict[str, int] = {}
         bad: dict[str, int] = {}
         total = self.rate * INTERVAL
-        for revision in (*self._serving, *sorted(self._alive - self._serving.keys())):
-            asked = total * self._serving.get(revision, 0) / FULL_WEIGHT or self.testers * INTERVAL
+        served = {name.removesuffix(COPIES) for name in self._serving}
+        for revision in (*sorted(served), *sorted(self._alive - served)):
+            share = self._serving.get(revision, 0) + self._serving.get(copies(revision), 0)
+            asked = total * share / FULL_WEIGHT or self.testers * INTERVAL
             requests[revision] = int(asked) if revision in self._alive else 0
             bad[revision] = round(requests[revision] * max(self._bad.get(revision, 0.0), self.incident))
         steady = began is not None and self._changed_at <= began

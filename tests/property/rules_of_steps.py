@@ -11,7 +11,7 @@ from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import Mode, Outcome, Role, StepStatus, Verdict
 from modelrollout.rollout.plan import Plan, PlanStep
 
-from .ledger import SLACK, Look, blind, live, mode, speaks, weights, with_role
+from .ledger import SLACK, Look, blind, kind_at, live, mode, speaks, weights, with_role
 
 
 def ended_step(look: Look) -> StepStatus | None:
@@ -239,14 +239,15 @@ def rule_04_bad_answers_are_seen(look: Look) -> str | None:
 
 
 def rule_04_a_bad_preview_is_taken_back(look: Look) -> str | None:
-    """A Fail on what testers met ends the rollout at once, as one on live traffic does; there is no weight to be seen gone."""
+    """A Fail on what testers met, or on copies, ends the rollout at once, as one on live traffic does; there is no weight to be seen gone."""
     candidate, step, plan = look.candidate, look.before.step, look.plan
     if candidate is None or step is None or plan is None or candidate.weight or mode(look.before) is Mode.DIRECT:
         return None
     if not look.at_step or not look.same_plan or look.situation.deleting or not step.index:
         return None
     gone = not look.same_rollout or mode(look.after) is Mode.DIRECT
-    bad = [one.name for one in plan.metrics if speaks(one, StepKind.PREVIEW) and look.ledger.badly(look, one)]
+    kind = kind_at(0, int(candidate.mirror))
+    bad = [one.name for one in plan.metrics if speaks(one, kind) and look.ledger.badly(look, one)]
     return None if gone or not bad else f"{candidate.revision} is still tried although {bad} are clearly bad"
 
 

@@ -13,6 +13,7 @@ from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.situation import Target
 
 from .ledger import Look, live, mode, need, with_role
+from .objects import copies
 from .surroundings import TIMING
 
 
@@ -124,9 +125,10 @@ def rule_02_pods_are_ordered_away_after_the_traffic(look: Look) -> str | None:
         return None
     for entry in look.before.revisions:
         kept = next((other.replicas for other in look.after.revisions if other.revision == entry.revision), 0)
-        floor = need(min(_lowest_full(look, plan), entry.replicas), serving.get(entry.revision, 0))
+        share = max(serving.get(entry.revision, 0), serving.get(copies(entry.revision), 0))
+        floor = need(min(_lowest_full(look, plan), entry.replicas), share)
         if kept < entry.replicas and kept < floor:
-            return f"{entry.revision} from {entry.replicas} to {kept} pods while it serves {serving[entry.revision]}"
+            return f"{entry.revision} from {entry.replicas} to {kept} pods while it serves {share}"
     return None
 
 
@@ -263,7 +265,10 @@ def rule_10_every_weight_is_in_the_timeline(look: Look) -> str | None:
     implied = set(look.changed) & set(named) or not look.changed
     if missing or not implied:
         return f"{look.changed} is not told by {fresh}"
-    if any(look.changed.get(name) != weight for name, weight in named.items()) and not look.adopting:
+    copied = {name for name in named if look.mirrored(look.after).get(name) != look.mirrored(look.before).get(name)}
+    wrong = [name for name, weight in named.items() if look.changed.get(name, look.now.get(name)) != weight]
+    idle = [name for name in named if name not in look.changed and name not in copied]
+    if (wrong or idle) and not look.adopting:
         return f"{fresh} was told, but {look.changed} changed"
     return None
 

@@ -45,10 +45,22 @@ STEPS: tuple[list[dict[str, Any]] | None, ...] = (
         {"name": "c", "weight": 40, "hold": "30s"},
         {"name": "d", "weight": 100, "hold": "15s"},
     ],
+    [{"shadow": {"percent": 10}, "hold": "30s"}, {"weight": 10, "hold": "30s"}, {"weight": 100, "hold": "15s"}],
+    [
+        {"name": "a", "shadow": {"percent": 100}, "hold": "45s", "maxDuration": "90s"},
+        {"name": "b", "shadow": {"percent": "50%"}, "hold": "30s", "advance": "Approval"},
+        {"name": "c", "weight": 40, "hold": "30s"},
+        {"name": "d", "weight": 100, "hold": "15s"},
+    ],
+    [
+        {"weight": 0, "hold": "15s"},
+        {"shadow": {"percent": 34, "match": [{"path": "/predict"}], "compare": {"method": "Label"}}, "hold": "30s"},
+        {"weight": 100, "hold": "30s"},
+    ],
 )
 AT_ONCE = (4, 8)
 """The lists of steps that BlueGreen may have: no weight between none and all."""
-OF_THE_SAME_NAMES = (6, 9)
+OF_THE_SAME_NAMES = (6, 9, 11)
 """Lists whose steps have the same names and other weights."""
 
 _QUICK = {"lookback": "30s", "failures": 2, "of": 3}
@@ -105,6 +117,7 @@ METRICS: tuple[list[dict[str, Any]] | None, ...] = (
     [_EVIDENCE],
     [{**_EVIDENCE, "limit": "2%"}, {**_SLOW, "onBreach": "Pause"}, _SLOW | {"name": "slower"}],
     [_ERRORS, {**_SLOW, "when": ["Live"], "onBreach": "Warn"}, {**_EVIDENCE, "name": "more", "delay": "30s"}],
+    [{**_ERRORS, "when": ["Shadow"]}, {**_EVIDENCE, "when": ["Shadow", "Live"]}],
 )
 """None: `analysis.mode: None`."""
 
@@ -150,7 +163,7 @@ def _spec(wish: Wish) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "server": {"image": "registry.example.com/model:1"},
         "rollout": {
-            "steps": STEPS[wish.steps],
+            "steps": [step for step in STEPS[wish.steps] or () if "shadow" not in step or not wish.service],
             "loadDeadline": "5m" if wish.patient else "40s",
             "unavailableDeadline": "2m" if wish.patient else "20s",
             "scaleDownDelay": "2m" if wish.patient else "10s",
@@ -173,5 +186,6 @@ def _spec(wish: Wish) -> dict[str, Any]:
     if wish.service:
         spec["traffic"] = {"service": {"coarse": "Accept"}}
     else:
-        spec["traffic"] = ROUTED[wish.metrics % len(ROUTED)]
+        mirrors = any("shadow" in step for step in spec["rollout"]["steps"])
+        spec["traffic"] = SPECS["Gateway"] if mirrors else ROUTED[wish.metrics % len(ROUTED)]
     return spec

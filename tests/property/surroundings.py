@@ -13,7 +13,16 @@ from typing import NamedTuple, Protocol
 from modelrollout.api.command import Action
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.rollout.plan import Plan
-from modelrollout.rollout.situation import CommandFacts, Decision, PreflightFacts, Problem, Situation, Target, Timing
+from modelrollout.rollout.situation import (
+    CommandFacts,
+    Decision,
+    MirrorFacts,
+    PreflightFacts,
+    Problem,
+    Situation,
+    Target,
+    Timing,
+)
 
 from .objects import (
     EVALUATION_DELAY,
@@ -115,6 +124,7 @@ class Surroundings:
         self.problems: tuple[Problem, ...] = ()
         self.metrics_problem: Problem | None = None
         self.preflight = PreflightFacts()
+        self.mirror = MirrorFacts()
         self.deleting = False
         self.seen: dict[str, DeploymentView] = {}
         self.seen_route = RouteView()

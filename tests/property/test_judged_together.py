@@ -27,11 +27,12 @@ slow = st.fixed_dictionaries(
     {"latency": st.just({}), "compare": st.just({}), "name": st.just("slow")},
     optional={"onBreach": st.sampled_from(["Rollback", "Pause", "Warn"]), "gate": st.booleans()},
 )
-kinds = st.lists(st.sampled_from(["Preview", "Live", "Bake"]), min_size=1, max_size=3, unique=True)
+kinds = st.lists(st.sampled_from(["Shadow", "Preview", "Live", "Bake"]), min_size=1, max_size=4, unique=True)
 panels = st.builds(
     # All windows come in on time here, so no metric has a delay.
     lambda found, more, when: [
-        {name: value for name, value in one.items() if name != "delay"} | ({"when": when} if when else {})
+        {name: value for name, value in one.items() if name != "delay"}
+        | ({"when": when} if when and "disagreement" not in one else {})
         for one in (*found, *more)
     ],
     strategies.metrics().map(lambda found: [one for one in found if one["name"] != "slow"]),

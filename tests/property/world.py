@@ -14,7 +14,7 @@ from modelrollout.rollout.evidence import carry
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.situation import Decision, RevisionFacts, RouteFacts, Situation
 
-from .objects import EVALUATION_DELAY, INTERVAL, NEVER, Deployment, DeploymentView
+from .objects import COPIES, EVALUATION_DELAY, INTERVAL, NEVER, Deployment, DeploymentView, copies
 from .specs import Wish, plan_of
 from .surroundings import TIMING, Moment, Process, Resource, Surroundings, Violation
 
@@ -87,7 +87,7 @@ class World(Surroundings):
         concerned = [
             entry.revision
             for entry in decision.status.revisions
-            if entry.weight > (before[entry.revision].weight if entry.revision in before else 0)
+            if entry.share > (before[entry.revision].share if entry.revision in before else 0)
             or (entry.revision in before and entry.replicas < before[entry.revision].replicas)
         ]
         if self._fresh(*concerned):
@@ -102,6 +102,7 @@ class World(Surroundings):
 
     def _act(self, status: ModelDeploymentStatus) -> None:
         intent = {entry.revision: int(entry.weight) for entry in status.revisions if entry.weight}
+        intent |= {copies(entry.revision): int(entry.mirror) for entry in status.revisions if entry.mirror}
         wanted = {entry.revision: entry.replicas for entry in status.revisions}
         for revision, replicas in wanted.items():
             view = self.seen.get(revision, DeploymentView())
@@ -119,8 +120,8 @@ class World(Surroundings):
 
     def _steer(self, intent: Mapping[str, int]) -> bool:
         carried = dict(self.seen_route.weights)
-        raised = [revision for revision, weight in intent.items() if weight > carried.get(revision, 0)]
-        if not self._fresh("/route", *raised) or self.route.version != self.seen_route.version:
+        raised = {name.removesuffix(COPIES) for name, share in intent.items() if share > carried.get(name, 0)}
+        if not self._fresh("/route", *sorted(raised)) or self.route.version != self.seen_route.version:
             self._resync()
             return False
         self.route.write(self.mono, intent)
@@ -193,6 +194,7 @@ class World(Surroundings):
             problems=self.problems,
             metrics_problem=self.metrics_problem,
             preflight=self.preflight,
+            mirror=self.mirror,
             timing=TIMING,
             deleting=self.deleting,
         )
@@ -245,10 +247,11 @@ class World(Surroundings):
         since = process.carried_since
         return RouteFacts(
             exists=view.exists,
-            weights=dict(view.weights) if view.exists else None,
+            weights={name: share for name, share in view.weights if not name.endswith(COPIES)} if view.exists else None,
             accepted=view.accepted,
             since=None if since is None else self.wall - (self.mono - since),
             problem="" if view.accepted or not view.exists else "no Gateway has taken it",
+            mirrors={name.removesuffix(COPIES): share for name, share in view.weights if name.endswith(COPIES)},
         )
 
     def _windows(

@@ -28,6 +28,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{- define "modelrollout.comparerImage" -}}
+{{- if .Values.comparer.image.digest -}}
+{{ .Values.comparer.image.repository }}@{{ .Values.comparer.image.digest }}
+{{- else -}}
+{{ .Values.comparer.image.repository }}:{{ default .Chart.AppVersion .Values.comparer.image.tag }}
+{{- end -}}
+{{- end -}}
+
 {{/* The settings file: the values of `settings`, and the namespaces that have a Role. */}}
 {{- define "modelrollout.settings" -}}
 {{- $settings := deepCopy .Values.settings -}}
@@ -35,6 +43,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $_ := set $settings "namespaces" .Values.watchNamespaces -}}
 {{- else if $settings.namespaces -}}
 {{- fail "settings.namespaces: set watchNamespaces instead, so that the operator gets a Role in each of them" -}}
+{{- end -}}
+{{- if and .Values.comparer.enabled (not (dig "comparer" "image" "" $settings)) -}}
+{{- $comparer := dict "image" (include "modelrollout.comparerImage" .) "imagePullPolicy" .Values.comparer.image.pullPolicy -}}
+{{- $_ := set $settings "comparer" (mergeOverwrite $comparer (default dict $settings.comparer)) -}}
 {{- end -}}
 {{- toYaml $settings -}}
 {{- end -}}

@@ -22,7 +22,11 @@ IGNORE_BELOW = 0.001
 """A candidate's rate below this is never said to be worse, where `ignoreBelow` names nothing else."""
 
 _WORSE = {"errorRate": Reason.ERROR_RATE_WORSE, "latency": Reason.LATENCY_WORSE}
-_BEYOND = {"errorRate": Reason.ERROR_RATE_TOO_HIGH, "latency": Reason.LATENCY_TOO_HIGH}
+_BEYOND = {
+    "errorRate": Reason.ERROR_RATE_TOO_HIGH,
+    "latency": Reason.LATENCY_TOO_HIGH,
+    "disagreement": Reason.DISAGREES,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from modelrollout.api.analysis import Method, Metric, OnBreach
 class Terms:
     """`alpha`, `beta`: probability of a false rollback and of a bad promotion. `planned`: windows over which stakes are spread.
 
-    `interval`: length of a window in seconds. `metrics`: all that the rollout is judged by.
+    `interval`: length of a window in seconds. `metrics`: all that the rollout is judged by. `compared`: how answers of both versions
+    are held against each other, as text, where a metric counts that.
     """
 
     alpha: float
@@ -28,6 +29,7 @@ class Terms:
     planned: int
     interval: float
     metrics: tuple[Metric, ...]
+    compared: str = ""
 
     @cached_property
     def needed(self) -> float:
@@ -50,7 +52,8 @@ class Terms:
     @cached_property
     def _text(self) -> str:
         rest = "\n".join(metric.text for metric in self.metrics if shares(metric))
-        return f"{self.alpha!r} {self.beta!r} {self.interval!r}\n{rest}"
+        others = f"\n{self.compared}" if self.compared else ""
+        return f"{self.alpha!r} {self.beta!r} {self.interval!r}\n{rest}{others}"
 
     def fingerprint(self, metric: Metric) -> str:
         """Eight hex digits; evidence gathered under another one does not carry over."""

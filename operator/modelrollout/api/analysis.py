@@ -58,6 +58,8 @@ class OnInconclusive(Enum):
 class StepKind(Enum):
     """The kind of a step, for `when`."""
 
+    SHADOW = "Shadow"
+    """Requests are mirrored to the candidate; its answers reach nobody."""
     PREVIEW = "Preview"
     """Weight 0: only header testers and preview callers reach the candidate."""
     LIVE = "Live"
@@ -150,6 +152,10 @@ class Ratio(
         return self
 
 
+class Disagreement(Model):
+    """The share of mirrored requests to which the candidate answered otherwise than stable, as `shadow.compare` of the step says."""
+
+
 class Compare(Model):
     """The question against stable."""
 
@@ -213,7 +219,12 @@ class Threshold(
 DEFAULT_METHOD = Method.SEQUENTIAL
 """How rates are judged where nothing is named."""
 
-_KINDS = ("errorRate", "latency", "ratio", "query")
+_KINDS = ("errorRate", "latency", "ratio", "disagreement", "query")
+_ONE_KIND_TEXT = f"name exactly one of {', '.join(_KINDS)}"
+_OF_DISAGREEMENT = (
+    "has(self.limit) && !has(self.compare) && !has(self.delay) && (!has(self.when) || self.when == ['Shadow'])"
+)
+_OF_DISAGREEMENT_TEXT = "disagreement takes limit alone, and is asked in Shadow steps only"
 _ONE_KIND = " + ".join(f"(has(self.{kind}) ? 1 : 0)" for kind in _KINDS) + " == 1"
 
 
@@ -239,7 +250,8 @@ _NO_LIMIT_OF_ZERO = (
 class Metric(
     Model,
     json_schema_extra=validations(
-        rule(_ONE_KIND, "name exactly one of errorRate, latency, ratio, query"),
+        rule(_ONE_KIND, _ONE_KIND_TEXT),
+        rule(f"!has(self.disagreement) || ({_OF_DISAGREEMENT})", _OF_DISAGREEMENT_TEXT),
         rule("!has(self.limit) || !has(self.query)", "limit is for rates; a query takes range"),
         rule("!has(self.range) || has(self.query)", "range is for a query; rates take limit"),
         rule(
@@ -302,6 +314,8 @@ class Metric(
     """Share of requests slower than a threshold."""
     ratio: Ratio | None = None
     """Share of bad events from counters of the model server."""
+    disagreement: Disagreement | None = None
+    """Share of mirrored requests to which the candidate answered otherwise than stable; the steps say with `shadow.compare` what that means."""
     query: Annotated[str, Field(max_length=2000, min_length=1)] | None = None
     """PromQL that yields one number per version. `{{namespace}}`, `{{pods}}` (a regular expression), `{{revision}}` and `{{version}}` are filled in, escaped."""
     limit: Rate | None = None
@@ -319,7 +333,7 @@ class Metric(
     delay: Duration | None = None
     """How late the data come in: the step ends no earlier than hold + delay."""
     when: Annotated[list[StepKind], Field(max_length=4, min_length=1)] | None = None
-    """The steps it gates. Default: Live and Bake."""
+    """The steps it gates. Default: Live and Bake; of errorRate and latency also Shadow, of disagreement Shadow alone."""
     minimum_sample_size: Annotated[Whole, Field(ge=0, le=1_000_000_000)] | None = None
     """Candidate requests in the step below which the metric neither passes nor (Threshold) fails. Default 100."""
     minimum_errors: Annotated[Whole, Field(ge=0, le=1_000_000_000)] | None = None
@@ -338,12 +352,12 @@ class Metric(
 
     @property
     def kind(self) -> str:
-        """`errorRate`, `latency`, `ratio` or `query`."""
+        """`errorRate`, `latency`, `ratio`, `disagreement` or `query`."""
         return next(kind for kind, value in zip(_KINDS, self._kinds, strict=True) if value is not None)
 
     @property
     def _kinds(self) -> tuple[Any, ...]:
-        return (self.error_rate, self.latency, self.ratio, self.query)
+        return (self.error_rate, self.latency, self.ratio, self.disagreement, self.query)
 
     @property
     def breach(self) -> OnBreach:
@@ -377,12 +391,19 @@ class Metric(
     @property
     def kinds_of_steps(self) -> frozenset[StepKind]:
         """The kinds of steps that it gates, resolved."""
-        return frozenset(self.when or (StepKind.LIVE, StepKind.BAKE))
+        if self.when:
+            return frozenset(self.when)
+        if self.disagreement is not None:
+            return frozenset({StepKind.SHADOW})
+        mirrored = (self.error_rate or self.latency) is not None
+        return frozenset({StepKind.LIVE, StepKind.BAKE, *([StepKind.SHADOW] if mirrored else [])})
 
     @model_validator(mode="after")
     def _questions(self) -> Self:
         if sum(kind is not None for kind in self._kinds) != 1:
-            raise ValueError("name exactly one of errorRate, latency, ratio, query")
+            raise ValueError(_ONE_KIND_TEXT)
+        if self.disagreement is not None and not self._is_about_disagreement:
+            raise ValueError(_OF_DISAGREEMENT_TEXT)
         if self.query is None:
             self._questions_of_rate()
         else:
@@ -393,6 +414,12 @@ class Metric(
         if self.limit is None and self.range is None and self.compare is None and self.anomaly is None:
             raise ValueError("ask at least one question: limit or range, or compare")
         return self
+
+    @property
+    def _is_about_disagreement(self) -> bool:
+        """Whether it asks what can be asked of disagreement: there is no stable to compare with, and no pair of answers elsewhere."""
+        only_shadow = self.when in (None, [StepKind.SHADOW])
+        return self.limit is not None and self.compare is None and self.delay is None and only_shadow
 
     def _options_of_methods(self) -> None:
         boundless = self.latency is not None and self.latency.threshold is None

@@ -83,7 +83,11 @@ MODEL_DEPLOYMENT = Resource(
     columns=(
         Column("Stable", ".status.summary.stable", "Version that is known to be good."),
         Column("Candidate", ".status.summary.candidate", "Version that is being tried."),
-        Column("Weight", ".status.summary.weight", "The candidate's share of traffic in percent."),
+        Column(
+            "Weight",
+            ".status.summary.weight",
+            "The candidate's share of traffic in percent; while requests are mirrored to it, of how many.",
+        ),
         Column("Step", ".status.summary.step", "Step of the rollout."),
         Column("Status", ".status.phase", "Where it stands."),
         Column("Ready", ".status.summary.ready", "Ready pods of the version that carries the traffic."),

@@ -55,6 +55,7 @@ class Reason(Enum):
     ERROR_RATE_TOO_HIGH = "ErrorRateTooHigh"
     LATENCY_WORSE = "LatencyWorse"
     LATENCY_TOO_HIGH = "LatencyTooHigh"
+    DISAGREES = "Disagrees"
     METRIC_WORSE = "MetricWorse"
     METRIC_OUT_OF_RANGE = "MetricOutOfRange"
     METRIC_UNUSUAL = "MetricUnusual"
@@ -68,10 +69,13 @@ class Reason(Enum):
     INVALID_SPEC = "InvalidSpec"
     FOREIGN_OBJECT = "ForeignObject"
     ROUTER_MISSING = "RouterMissing"
+    MIRROR_UNSUPPORTED = "MirrorUnsupported"
+    COMPARER_UNREADY = "ComparerUnready"
     REFUSED_BY_SERVER = "RefusedByServer"
     # What happened (events, timeline)
     CANDIDATE_CREATED = "CandidateCreated"
     PREVIEWING = "Previewing"
+    MIRRORING = "Mirroring"
     WEIGHT_CHANGED = "WeightChanged"
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
@@ -167,6 +171,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.LATENCY_TOO_HIGH: Explanation(
         "Too many of the candidate's requests are slower than the threshold.", "Fix the model and apply a new version."
     ),
+    Reason.DISAGREES: Explanation(
+        "The candidate answers too many requests otherwise than stable.",
+        "Look at what differs; fix the model, or raise `limit` if the new answers are the better ones.",
+    ),
     Reason.METRIC_WORSE: Explanation(
         "A metric of the candidate is worse than stable's.", "Fix the model and apply a new version."
     ),
@@ -206,12 +214,23 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The cluster does not serve the kinds of the router that the spec names, or the operator is not set up for it.",
         "Install it, have it added to the settings (`routers`), or name another router under `traffic`.",
     ),
+    Reason.MIRROR_UNSUPPORTED: Explanation(
+        "The step mirrors requests, and the gateway cannot do that or it is not known whether it can: some gateways answer every request with an error instead.",
+        "Use a gateway that can (docs/shadow.md), let the operator read Gateways and GatewayClasses, or leave out `shadow`.",
+    ),
+    Reason.COMPARER_UNREADY: Explanation(
+        "The pod that compares answers is not ready, or the administrator has set up no image for it.",
+        "See the pods of the Deployment NAME-comparer; set `comparer.image` in the settings, or leave out `shadow.compare`.",
+    ),
     Reason.REFUSED_BY_SERVER: Explanation(
         "The API server refused an object (quota, admission, validation).", "Read the message; it is the server's."
     ),
     Reason.CANDIDATE_CREATED: Explanation("A rollout began.", "Nothing to do."),
     Reason.PREVIEWING: Explanation(
         "The candidate is in a step of weight 0: only testers meet it.", "Try it, then approve the step or abort."
+    ),
+    Reason.MIRRORING: Explanation(
+        "A share of requests is copied to the candidate, which serves nobody.", "Nothing to do; docs/shadow.md."
     ),
     Reason.WEIGHT_CHANGED: Explanation("A weight was recorded.", "Nothing to do."),
     Reason.PROMOTED: Explanation("The candidate became stable.", "Nothing to do."),

@@ -147,6 +147,21 @@ class PodSecurity(Model):
     """Give pods that name none a restricted security context where it cannot hurt (seccomp RuntimeDefault, no privilege escalation)."""
 
 
+class ComparerSettings(Model):
+    """The server that compares answers while a step with `shadow.compare` mirrors requests."""
+
+    image: Annotated[str, Field(max_length=512, min_length=1)] | None = None
+    """Its image; without one, steps with `shadow.compare` are refused."""
+    image_pull_policy: Annotated[str, Field(pattern="^(Always|IfNotPresent|Never)$")] | None = None
+    """Always, IfNotPresent or Never; default: the cluster's."""
+    image_pull_secrets: tuple[str, ...] = ()
+    """Names of Secrets for pulling it; they must exist in the namespaces of the ModelDeployments."""
+    resources: dict[str, Any] = Field(
+        default_factory=lambda: {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+    )
+    """Requests and limits of its container."""
+
+
 class Leadership(Model):
     """The Lease by which one operator leads."""
 
@@ -197,6 +212,8 @@ class Settings(Model):
     """Routers that a ModelDeployment may name, beside Service; the operator watches their kinds and needs the right to write them."""
     pod_security: PodSecurity = PodSecurity()
     """What pod templates may ask for."""
+    comparer: ComparerSettings = ComparerSettings()
+    """What compares answers in steps that mirror requests."""
     leadership: Leadership = Leadership()
     """Who leads, where several processes run."""
     logging: Logging = Logging()

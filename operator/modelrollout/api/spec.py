@@ -18,6 +18,7 @@ from .istio import Istio
 from .nginx import Nginx
 from .routing import ROUTERS, Hostname, PathPrefix, found_too_many, one_router
 from .scalars import FULL_WEIGHT, Duration, Weight
+from .shadow import Shadow
 from .traefik import Traefik
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
@@ -234,6 +235,8 @@ class Strategy(Enum):
     """Shares of traffic that grow."""
     BLUE_GREEN = "BlueGreen"
     """A preview at weight 0, one switch, a bake."""
+    SHADOW = "Shadow"
+    """Copies of requests first, then shares of traffic that grow."""
 
 
 class Advance(Enum):
@@ -264,13 +267,29 @@ class ReadyWhen(Enum):
     SERVING = "Serving"
 
 
-class Step(Model):
+_ALL_ZERO = [f"{whole}{rest}{sign}" for whole in ("0", "00") for rest in ("", ".0", ".00") for sign in ("", "%")]
+_WEIGHTLESS = (
+    "!has(self.shadow) || !has(self.weight) || "
+    f"(type(self.weight) == int ? self.weight == 0 : self.weight in {_ALL_ZERO})"
+)
+_WEIGHTLESS_TEXT = "a step that mirrors has weight 0: give the candidate its share in a step after it"
+_WEIGHTED_TEXT = "name weight or shadow"
+
+
+class Step(
+    Model,
+    json_schema_extra=validations(
+        rule("has(self.weight) || has(self.shadow)", _WEIGHTED_TEXT), rule(_WEIGHTLESS, _WEIGHTLESS_TEXT)
+    ),
+):
     """One step: a share of traffic, held for a time, and how it ends."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=32)] | None = None
-    """Unique name. Default: weight-<n>; with strategy BlueGreen preview and bake."""
-    weight: Weight
-    """Share of traffic for the candidate, in percent: an integer, or a string of at most two decimals. 0 is a preview: only testers reach it."""
+    """Unique name. Default: weight-<n>, or shadow-<n> where it mirrors; with strategy BlueGreen preview and bake."""
+    weight: Weight = Weight(0)
+    """Share of traffic for the candidate, in percent: an integer, or a string of at most two decimals. 0 is a preview: only testers reach it. May be left out beside shadow."""
+    shadow: Shadow | None = None
+    """Copy requests to the candidate instead, which serves nobody. Needs traffic.gateway."""
     hold: Duration | None = None
     """How much covered time the step needs. Default 0s."""
     max_duration: Duration | None = None
@@ -278,10 +297,18 @@ class Step(Model):
     advance: Advance | None = None
     """Automatic (the default), or Approval: the step ends only when somebody approves."""
 
+    @model_validator(mode="after")
+    def _mirrored_or_weighted(self) -> Self:
+        if self.shadow is None and "weight" not in self.model_fields_set:
+            raise ValueError(_WEIGHTED_TEXT)
+        if self.shadow is not None and self.weight:
+            raise ValueError(_WEIGHTLESS_TEXT)
+        return self
+
 
 STEPS_LIMIT = 20
 _PERCENTS = (
-    "self.map(s, type(s.weight) == int ? double(s.weight) : s.weight.endsWith('%') "
+    "self.map(s, !has(s.weight) ? 0.0 : type(s.weight) == int ? double(s.weight) : s.weight.endsWith('%') "
     "? double(s.weight.substring(0, size(s.weight) - 1)) : double(s.weight))"
 )
 # The API server refuses a rule whose estimated cost is high. So percentages, the dear part, are read once; and numbers of
@@ -317,22 +344,31 @@ _NONE_OR_ALL = [
     f"{whole}{rest}{sign}" for whole in ("0", "00", "100") for rest in ("", ".0", ".00") for sign in ("", "%")
 ]
 _AT_ONCE = (
-    "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.steps) || self.steps.all(s, type(s.weight) == int "
-    f"? s.weight in [0, 100] : s.weight in {_NONE_OR_ALL})"
+    "!has(self.strategy) || self.strategy != 'BlueGreen' || !has(self.steps) || self.steps.all(s, !has(s.weight) || "
+    f"(type(s.weight) == int ? s.weight in [0, 100] : s.weight in {_NONE_OR_ALL}))"
 )
 _AT_ONCE_TEXT = "BlueGreen switches all traffic at once: its steps have weight 0 or 100; for others use strategy Canary"
 
 
-class Rollout(Model, json_schema_extra=validations(rule(_AT_ONCE, _AT_ONCE_TEXT, field_path=".steps"))):
+_MIRRORS = "!has(self.strategy) || self.strategy != 'Shadow' || !has(self.steps) || self.steps.exists(s, has(s.shadow))"
+_MIRRORS_TEXT = "strategy Shadow mirrors: give a step shadow, such as {shadow: {percent: 10}}, or use strategy Canary"
+
+
+class Rollout(
+    Model,
+    json_schema_extra=validations(
+        rule(_AT_ONCE, _AT_ONCE_TEXT, field_path=".steps"), rule(_MIRRORS, _MIRRORS_TEXT, field_path=".steps")
+    ),
+):
     """How a new version gets its traffic."""
 
     strategy: Strategy | None = None
-    """The default steps: Canary (the default), or BlueGreen, whose steps have weight 0 or 100 and whose candidate runs in full size."""
+    """The default steps: Canary (the default), BlueGreen, whose steps have weight 0 or 100 and whose candidate runs in full size, or Shadow, which begins with a step that mirrors."""
     steps: (
         Annotated[list[Step], Field(max_length=STEPS_LIMIT, min_length=1, json_schema_extra=validations(*_STEP_RULES))]
         | None
     ) = None
-    """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %. With BlueGreen: a preview until it is approved, then 100 % 1h."""
+    """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %. With BlueGreen: a preview until it is approved, then 100 % 1h. With Shadow: all requests are mirrored for 1h, then as Canary."""
     load_deadline: Duration | None = None
     """The candidate must be ready by then, model download and load included. Default 15m."""
     unavailable_deadline: Duration | None = None
@@ -365,7 +401,23 @@ class Rollout(Model, json_schema_extra=validations(rule(_AT_ONCE, _AT_ONCE_TEXT,
         unique((step.name for step in self.steps or ()), "names of steps")
         if self.strategy is Strategy.BLUE_GREEN and any(0 < weight < FULL_WEIGHT for weight in weights):
             raise ValueError(_AT_ONCE_TEXT)
+        if self.strategy is Strategy.SHADOW and self.steps and all(step.shadow is None for step in self.steps):
+            raise ValueError(_MIRRORS_TEXT)
         return self
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether some step mirrors requests."""
+        if self.steps is None:
+            return self.strategy is Strategy.SHADOW
+        return any(step.shadow is not None for step in self.steps)
+
+
+_ROUTED = (
+    "!has(self.rollout) || (has(self.traffic) && has(self.traffic.gateway)) || (has(self.rollout.steps) "
+    "? !self.rollout.steps.exists(s, has(s.shadow)) : !has(self.rollout.strategy) || self.rollout.strategy != 'Shadow')"
+)
+_ROUTED_TEXT = "only a Gateway can mirror requests: name traffic.gateway, or use steps without shadow"
 
 
 # CEL cannot look into the opaque pod template, so an image that stands only there is checked by the operator.
@@ -377,6 +429,7 @@ class ModelDeploymentSpec(
     json_schema_extra=validations(
         rule("!(has(self.replicas) && has(self.autoscaling))", "name either replicas or autoscaling, not both"),
         rule(_IMAGE, "an image is needed, such as registry.example.com/fraud:2", field_path=".server.image"),
+        rule(_ROUTED, _ROUTED_TEXT, field_path=".rollout"),
     ),
 ):
     """What a team asks for: which version of a model, how it runs, how it gets traffic and how it is judged."""
@@ -406,6 +459,13 @@ class ModelDeploymentSpec(
     def _replicas_or_autoscaling(self) -> Self:
         if self.replicas is not None and self.autoscaling is not None:
             raise ValueError("name either replicas or autoscaling, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _mirrors_by_a_gateway(self) -> Self:
+        routed = self.traffic is not None and self.traffic.gateway is not None
+        if self.rollout is not None and self.rollout.mirrors and not routed:
+            raise ValueError(_ROUTED_TEXT)
         return self
 
     @model_validator(mode="after")

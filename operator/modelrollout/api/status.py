@@ -25,6 +25,8 @@ MESSAGE_LIMIT = 1024
 Text = Annotated[str, Field(max_length=MESSAGE_LIMIT)]
 Word = Annotated[str, Field(max_length=253)]
 
+Mirror = Annotated[Weight, Field(exclude_if=lambda share: not share)]
+
 _BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 _BY_REVISION = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["revision"]}
 _BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
@@ -107,6 +109,8 @@ class RevisionStatus(StatusModel):
     """Stable, Candidate or Former."""
     weight: Weight = Weight(0)
     """Recorded share of traffic in percent: the intent, written before the route."""
+    mirror: Mirror = Weight(0)
+    """Recorded share of requests, in percent, of which it gets copies and serves none: the intent, written before the route."""
     effective_weight: Weight | None = None
     """The share that the router can carry out, where it differs."""
     replicas: int = 0
@@ -119,6 +123,11 @@ class RevisionStatus(StatusModel):
     """Rejected: until then one pod is kept for its logs."""
     unready: Span | None = None
     """Observed time without any ready pod; absent while it has one."""
+
+    @property
+    def share(self) -> int:
+        """Of how many requests it gets the original or a copy, in basis points."""
+        return max(self.weight, self.mirror)
 
 
 class TrafficStatus(StatusModel):
@@ -193,7 +202,9 @@ class StepStatus(StatusModel):
     total: int
     """Number of steps in the plan."""
     weight: Weight | None = None
-    """The share with which it began, in percent; 0 is a preview."""
+    """The share with which it began, in percent; 0 is a preview, or beside `mirror` a shadow."""
+    mirror: Mirror = Weight(0)
+    """The share of requests, in percent, that it began to copy to the candidate."""
     started_at: Timestamp
     """When the step began."""
     applied_at: Timestamp | None = None
@@ -294,6 +305,8 @@ class TimelineEntry(StatusModel):
     """Whose weight."""
     weight: Weight
     """The weight."""
+    mirror: Mirror = Weight(0)
+    """The share of requests that was copied to it."""
     reason: Word
     """One CamelCase word."""
 

@@ -12,6 +12,7 @@ from modelrollout.api.command import Action, RolloutCommandStatus
 from modelrollout.api.status import CommandOutcome
 from modelrollout.kube.kinds import ROLLOUT_COMMAND, Ref
 from modelrollout.rollout.plan import Plan
+from modelrollout.rollout.words import carries
 
 from .cluster import Cluster
 from .deployment import Deployment, read
@@ -20,7 +21,7 @@ from .follow import follow
 from .orders import manifest, order
 from .out import say
 from .plans import Plans
-from .words import percent, spaced
+from .words import spaced
 
 
 async def ask(cluster: Cluster, name: str, action: Action, *, reason: str | None, patience: float) -> ExitCode:
@@ -63,4 +64,6 @@ def _then(deployment: Deployment, plan: Plan | None) -> str:
     index = deployment.status.step.index if deployment.status.step else 0
     if plan is None or index > len(plan.steps):
         return ""
-    return f"; then {percent(plan.steps[index].weight)}" if index < len(plan.steps) else "; then promotion"
+    if index == len(plan.steps):
+        return "; then promotion"
+    return f"; then {carries(plan.steps[index].weight, plan.steps[index].mirror)}"

@@ -34,15 +34,18 @@ Windows = Mapping[str, Sequence[Window]]
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A time with one weight above zero: seconds since 1970, and the candidate's share."""
+    """A time with one share above zero: seconds since 1970, and the candidate's share of requests, or (`mirror`) of their copies."""
 
     start: float
     end: float
     share: float
+    mirror: float = 0.0
 
     @property
     def kind(self) -> StepKind:
-        """Whether stable has traffic, too."""
+        """Whether stable has traffic, too, and whether the candidate has any of its own."""
+        if self.mirror:
+            return StepKind.SHADOW
         return StepKind.LIVE if self.share < 1.0 else StepKind.BAKE
 
 
@@ -77,7 +80,8 @@ def stretches(found: Record, end: float) -> tuple[Stretch, ...]:
     """The weights that were in force, up to `end`."""
     ends = [*(one.at for one in found.weights[1:]), end]
     spans = zip(found.weights, ends, strict=True) if found.weights else ()
-    return tuple(Stretch(one.at, until, one.share) for one, until in spans if one.share and until > one.at)
+    carried = ((one, until) for one, until in spans if (one.share or one.mirror) and until > one.at)
+    return tuple(Stretch(one.at, until, one.share, one.mirror or 0.0) for one, until in carried)
 
 
 def curves(

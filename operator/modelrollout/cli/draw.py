@@ -157,7 +157,8 @@ def _step(step: StepView) -> Text:
     kinds = ["preview"] if step.preview else ["bake"] if step.bake and step.hold_seconds else []
     if step.approval:
         kinds.append("approved" if step.approved_by else "approval")
-    words = f" {step.weight} %{hold}" + (f" ({', '.join(kinds)})" if kinds else "")
+    share = f"{step.weight} %" if step.mirror is None else f"mirror {step.mirror} %"
+    words = f" {share}{hold}" + (f" ({', '.join(kinds)})" if kinds else "")
     return Text.assemble((mark, style), (words, "bold" if step.state == "Current" else ""))
 
 

@@ -26,6 +26,8 @@ def why_not(metric: Metric, given: Given) -> str:
         return "a query yields a number, not counts: failed checks decide, with no stated error probability"
     if metric.judged_by is not Method.SEQUENTIAL:
         return "method Threshold: failed checks decide, with no stated error probability"
+    if metric.disagreement is not None:
+        return "how often answers differ is not known before they are compared"
     if metric.ratio is not None:
         return "its rate is its own, and only those of errors and slow requests can be named here"
     if metric.latency is not None and given.slow_share is None:

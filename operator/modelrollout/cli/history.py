@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from modelrollout.rollout.words import carries
+
 from .choices import Format
 from .cluster import Cluster
 from .deployment import Deployment, read
@@ -15,7 +17,7 @@ from .failures import ExitCode
 from .listing import aligned
 from .out import document, say
 from .view import DOCUMENT_VERSION
-from .words import percent, second, spaced, span
+from .words import second, spaced, span
 
 
 async def history(cluster: Cluster, name: str, output: Format | None) -> ExitCode:
@@ -62,7 +64,8 @@ def _rollouts(deployment: Deployment) -> list[tuple[str, ...]]:
 def _weights(deployment: Deployment) -> list[tuple[str, ...]]:
     head = ("WEIGHT SET", "REVISION", "WEIGHT", "REASON")
     rows = (
-        (second(entry.at), entry.revision, percent(entry.weight), entry.reason) for entry in deployment.status.timeline
+        (second(entry.at), entry.revision, carries(entry.weight, entry.mirror), entry.reason)
+        for entry in deployment.status.timeline
     )
     return [head, *rows]
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from modelrollout.api.reasons import Reason
 from modelrollout.api.status import DesiredState, Mode, Phase
 from modelrollout.rollout.plan import Plan, PlanStep
+from modelrollout.rollout.words import carries
 
 from .deployment import Deployment
-from .words import moment, percent, span
+from .words import moment, span
 
 _BY_REASON = {
     Reason.APPROVAL_REQUIRED: "approve",
@@ -59,13 +60,14 @@ def _in_steps(deployment: Deployment, plan: Plan, now: float) -> str:
         left = plan.load_deadline - status.rollout.loading.seconds
         limit = f"; it has {span(left)} left to load" if status.rollout.loaded_at is None and left > 0 else ""
         first = plan.steps[0]
-        what = percent(first.weight) if first.weight else f"step {first.name} at 0 %"
+        what = carries(first.weight, first.mirror) if first.share else f"step {first.name} at 0 %"
         return f"{what} when its pods are ready{limit}"
     if index > len(plan.steps):
         return ""
     following = plan.steps[index] if index < len(plan.steps) else None
-    what = percent(following.weight) if following else "promotion"
-    if following and following.weight == plan.steps[index - 1].weight:
+    current = plan.steps[index - 1]
+    what = carries(following.weight, following.mirror) if following else "promotion"
+    if following and (following.weight, following.mirror) == (current.weight, current.mirror):
         what = f"step {following.name}"
     return f"{what} {_when(deployment, plan.steps[index - 1], now)}"
 

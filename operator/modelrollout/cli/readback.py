@@ -94,7 +94,7 @@ def _subscription(found: Record, plan: Plan, versions: Versions, stretch: Stretc
         keep_from=stretch.start,
         namespace=found.namespace,
         candidate=versions.candidate,
-        stable=versions.stable if stretch.kind is StepKind.LIVE else None,
+        stable=versions.stable if stretch.kind is not StepKind.BAKE else None,
         metrics=plan.metrics,
         share=stretch.share,
         identify=written.identify if written else None,

@@ -33,13 +33,23 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A weight that was set: percent as text, share from 0 to 1, why, and for how many seconds (None: it still is)."""
+    """A weight that was set: percent as text, share from 0 to 1, why, and for how many seconds (None: it still is).
+
+    `mirror`: the share of requests, from 0 to 1, of which the candidate got copies instead; None: of none.
+    """
 
     at: float
     weight: str
     share: float
     reason: str
     seconds: float | None
+    mirror: float | None = None
+
+    @property
+    def told(self) -> str:
+        """For people: ``25 %``, or ``0 % (10 % mirrored)``."""
+        copies = f" ({100 * self.mirror:g} % mirrored)" if self.mirror else ""
+        return f"{self.weight} %{copies}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +187,8 @@ def _weights(timeline: Sequence[TimelineEntry], entry: HistoryEntry | None) -> t
             weight=one.weight.percent,
             share=one.weight.fraction,
             reason=one.reason,
-            seconds=None if end is None or not one.weight else end - float(one.at),
+            seconds=None if end is None or not (one.weight or one.mirror) else end - float(one.at),
+            mirror=one.mirror.fraction if one.mirror else None,
         )
         for one, end in zip(timeline, ends, strict=False)
     )

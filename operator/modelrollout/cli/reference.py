@@ -45,9 +45,9 @@ value is left out. `status --watch -o json` prints one document a line, one for 
 | `name`, `namespace`, `generation`, `observedGeneration` | of the object; status speaks of the spec as it is where the last two are equal |
 | `phase`, `reason`, `message` | where it stands in one word, why in one word, and both in a sentence |
 | `desiredVersion`, `desiredState` | the version that the spec asks for; Running, Serving, Rejected, Queued or Invalid |
-| `revisions` | versions that exist: `role` (Stable, Candidate, Former, Rejected), `version`, `revision`, `deployment` (its Deployment), `weight` (percent, as text), `share` (0 to 1), `effectiveWeight` (what the router can do, in percent), `readyReplicas`, `replicas`, `note` |
+| `revisions` | versions that exist: `role` (Stable, Candidate, Former, Rejected), `version`, `revision`, `deployment` (its Deployment), `weight` (percent, as text), `share` (0 to 1), `mirror` (of how many percent of requests it gets copies), `effectiveWeight` (what the router can do, in percent), `readyReplicas`, `replicas`, `note` |
 | `step` | name of the step under way |
-| `steps` | the plan: `name`, `weight`, `holdSeconds`, `coveredSeconds` (of the step under way), `approval` (whether it ends by approval), `approvedBy`, `preview`, `bake`, `state` (Done, Current, Next) |
+| `steps` | the plan: `name`, `weight`, `mirror` (percent of requests that are copied), `holdSeconds`, `coveredSeconds` (of the step under way), `approval` (whether it ends by approval), `approvedBy`, `preview`, `bake`, `state` (Done, Current, Next) |
 | `previewUrl`, `testerHeader` | how testers reach the candidate, whatever its weight: an address, and a header for requests through the gateway |
 | `metrics` | as in `status.metrics` of the object |
 | `next`, `advice`, `note` | what comes next, the command that fits, and what else to know; empty where there is nothing to say |
@@ -63,7 +63,7 @@ status, oldest first.
 | `revision`, `version`, `against`, `againstRevision` | what was rolled out, and the version that was stable meanwhile (empty: none, or not on record) |
 | `outcome`, `reason`, `message` | InProgress, or how it ended as in `status.history`; why in one word and in a sentence |
 | `startedAt`, `endedAt`, `attempt` | its time; the number of retries before it |
-| `weights` | `at`, `weight` (percent, as text), `share` (0 to 1), `reason`, `seconds` (for which it was in force; absent: it still is, or it is 0) |
+| `weights` | `at`, `weight` (percent, as text), `share` (0 to 1), `mirror` (share of requests that was copied, 0 to 1), `reason`, `seconds` (for which it was in force; absent: it still is, or it is 0) |
 | `metrics` | as in `status.metrics` of the object, when it ended |
 | `commands` | taken meanwhile: `at`, `action`, `by`, `step`, `reason`, `outcome`, `message` |
 | `gaps` | what is not known any more, in sentences |

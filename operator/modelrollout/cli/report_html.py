@@ -86,7 +86,7 @@ def _head(found: Record, title: str, now: float) -> Iterator[str]:
 def _weight(found: Record, now: float) -> Iterator[str]:
     end = found.until(now)
     marks = [Mark(one.at, str(number)) for number, one in enumerate(found.commands, start=1)]
-    told = ", ".join(f"{one.weight} % at {second(one.at)}" for one in found.weights)
+    told = ", ".join(f"{one.told} at {second(one.at)}" for one in found.weights)
     chart = Chart(
         title="Share of traffic",
         text=f"The candidate's share over time: {told or 'none'}.",
@@ -248,7 +248,7 @@ def _evidence(found: Record, curve: Curve, now: float) -> Iterator[str]:
 
 def _tables(found: Record) -> Iterator[str]:
     weights = [
-        (second(one.at), f"{one.weight} %", "" if one.seconds is None else span(one.seconds), one.reason)
+        (second(one.at), one.told, "" if one.seconds is None else span(one.seconds), one.reason)
         for one in found.weights
     ]
     yield from _table("Weights", ("Set at", "Weight", "For", "Reason"), weights)

@@ -53,7 +53,7 @@ def _facts(found: Record, now: float) -> Iterator[tuple[str, str]]:
 
 def _weights(found: Record) -> list[Text]:
     rows = [
-        (_clock(found, one.at), f"{one.weight} %", "-" if one.seconds is None else span(one.seconds), one.reason)
+        (_clock(found, one.at), one.told, "-" if one.seconds is None else span(one.seconds), one.reason)
         for one in found.weights
     ]
     return _table(("WEIGHT SET", "WEIGHT", "FOR", "REASON"), rows)

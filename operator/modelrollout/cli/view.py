@@ -26,7 +26,10 @@ DOCUMENT_VERSION = "cli.modelrollout.dev/v1"
 
 @dataclass(frozen=True, slots=True)
 class RevisionView:
-    """One version. `role` is Stable, Candidate, Former or Rejected; `weight` in percent as text (`0.5`), `share` from 0 to 1."""
+    """One version. `role` is Stable, Candidate, Former or Rejected; `weight` in percent as text (`0.5`), `share` from 0 to 1.
+
+    `mirror`: of how many percent of requests it gets copies; None: of none.
+    """
 
     role: str
     version: str
@@ -34,6 +37,7 @@ class RevisionView:
     deployment: str
     weight: str
     share: float
+    mirror: str | None
     effective_weight: str | None
     ready_replicas: int
     replicas: int
@@ -42,10 +46,11 @@ class RevisionView:
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One step of the plan. `state` is Done, Current or Next; times in seconds."""
+    """One step of the plan. `state` is Done, Current or Next; times in seconds; `mirror` as in `RevisionView`."""
 
     name: str
     weight: str
+    mirror: str | None
     hold_seconds: float
     covered_seconds: float | None
     approval: bool
@@ -142,6 +147,7 @@ def _revision(deployment: Deployment, found: RevisionStatus, now: float) -> Revi
         deployment=f"{deployment.name}-{found.revision}",
         weight=found.weight.percent,
         share=found.weight.fraction,
+        mirror=_mirror(found.mirror),
         effective_weight=found.effective_weight.percent if found.effective_weight is not None else None,
         ready_replicas=found.ready_replicas,
         replicas=found.replicas,
@@ -154,6 +160,8 @@ def _facts(deployment: Deployment, found: RevisionStatus, now: float) -> list[st
     status = deployment.status
     rollout = status.rollout if status.rollout and status.rollout.revision == found.revision else None
     facts = []
+    if found.mirror:
+        facts.append(f"gets copies of {percent(found.mirror)} of requests")
     if found.effective_weight is not None and found.effective_weight != found.weight:
         facts.append(f"gets {percent(found.effective_weight)}")
     if rollout and status.traffic.measured:
@@ -185,14 +193,19 @@ def _step(deployment: Deployment, planned: PlanStep, distance: int) -> StepView:
     return StepView(
         name=planned.name,
         weight=planned.weight.percent,
+        mirror=_mirror(planned.mirror),
         hold_seconds=planned.hold,
         covered_seconds=step.covered.seconds if step else None,
         approval=planned.approval,
         approved_by=step.approval.by if step and step.approval else None,
-        preview=not planned.weight,
+        preview=not planned.share,
         bake=planned.weight == Weight.parse(100),
         state="Done" if distance < 0 else "Current" if step else "Next",
     )
+
+
+def _mirror(share: Weight) -> str | None:
+    return share.percent if share else None
 
 
 def document(view: View, at: float) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from modelrollout.api.status import DesiredState, Phase
 from modelrollout.kube.errors import ApiError, NotFound
 from modelrollout.kube.kinds import Ref
 from modelrollout.rollout.revision import identify
+from modelrollout.rollout.words import carries
 
 from .choices import Goal
 from .cluster import Cluster
@@ -156,6 +157,6 @@ def words(bound: Bound, deployment: Deployment) -> tuple[str, ...]:
     if status.observed_generation < bound.generation:
         return ("Pending", "", "", f"the operator has not seen generation {bound.generation} yet")
     candidate = deployment.candidate
-    weight = f"version {candidate.version} at {candidate.weight.percent} %" if candidate else ""
+    weight = f"version {candidate.version} at {carries(candidate.weight, candidate.mirror)}" if candidate else ""
     step = f"step {status.summary.step}" if candidate and status.summary.step else ""
     return (str(status.phase or ""), weight, step, deployment.reason)

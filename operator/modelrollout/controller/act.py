@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelrollout.api.reasons import Reason
+from modelrollout.api.settings import ComparerSettings
 from modelrollout.api.status import ModelDeploymentStatus, RevisionStatus, Role
 from modelrollout.kube.api import KubeApi
 from modelrollout.kube.apply import Applied, Applier, Foreign
@@ -28,6 +29,7 @@ from modelrollout.kube.kinds import (
 )
 from modelrollout.kube.projection import desired_digest
 from modelrollout.rollout.capacity import need
+from modelrollout.rollout.mirroring import mirrored
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.rollout.situation import Problem
@@ -35,10 +37,12 @@ from modelrollout.runtime.store import Entry, Store
 from modelrollout.traffic.base import RouteIntent
 from modelrollout.traffic.routers import OBJECT_ROUTERS, router_for
 from modelrollout.workload import objects
+from modelrollout.workload.comparer import comparer_name
 from modelrollout.workload.identity import Owner
 from modelrollout.workload.records import RevisionRecord
 
 from .children import Children
+from .comparing import Comparer, unmonitor
 from .fields import plan_fields
 from .kinds import ROUTED, Remembered, ServedKinds, kinds_of
 from .views import DeploymentView, seen
@@ -86,6 +90,8 @@ class Actor:
     applier: Applier
     store: Store
     served: ServedKinds
+    comparer: ComparerSettings = field(default_factory=ComparerSettings)
+    """How a comparer is run."""
     wanted: Remembered = field(default_factory=Remembered)
     """By uid, the digest that an object was last made to have: what differs from it now was changed by somebody else."""
 
@@ -96,6 +102,7 @@ class Actor:
     async def act(self, work: Pass) -> None:
         """One pass. Raises `Moved` to have it decided again, and `ApiError` for what passes by itself."""
         await self._services(work)
+        await self._comparer(work)
         await self._route(work)
         await self._unroute(work)
         await self._pods(work)
@@ -107,10 +114,23 @@ class Actor:
         for _, record in work.records():
             await self._ensure(work, objects.revision_service(work.owner, record))
 
+    async def _comparer(self, work: Pass) -> None:
+        wanted = Comparer.of(work.owner, self.comparer, work.plan, work.status)
+        if wanted is None:
+            return
+        if wanted.problem is not None:
+            work.problems.append(wanted.problem)
+            return
+        for manifest in wanted.manifests():
+            await self._ensure(work, manifest)
+        if await self.served.has(POD_MONITOR) and self.served.news(monitor := wanted.monitor()):
+            await self._ensure(work, monitor)
+
     async def _route(self, work: Pass) -> None:
         fields = plan_fields(work.plan)
         live = {entry.revision: (entry, record) for entry, record in work.records() if entry.replicas or entry.weight}
         weights = {revision: int(entry.weight) for revision, (entry, _) in live.items()}
+        mirror = mirrored(work.plan, work.status)
         if not any(weights.values()):
             return
         if (lacking := await self.served.lacking(work.plan)) is not None:
@@ -123,6 +143,7 @@ class Actor:
             traffic=fields.traffic,
             service=fields.service,
             candidate=next((entry.revision for entry, _ in live.values() if entry.role is Role.CANDIDATE), None),
+            mirror=mirror if mirror is not None and mirror[0] in live else None,
         )
         built = router_for(fields.traffic).build(intent)
         work.routed = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in built}
@@ -143,7 +164,7 @@ class Actor:
             found = work.children.deployments.get(entry.revision)
             known = found.view if found else None
             replicas = self._replicas(work, entry, record, known)
-            if replicas is not None and known is not None and not entry.weight and not work.drained:
+            if replicas is not None and known is not None and not entry.share and not work.drained:
                 work.left = work.left or replicas < known.replicas
                 replicas = max(replicas, known.replicas)
             if replicas is not None and known is not None and replicas < known.replicas:
@@ -170,7 +191,7 @@ class Actor:
                 raise Moved(f"{kind} {name} changed before a scale-down")
         parts = {ref: found.view.route for ref, found in work.children.routes.items()}
         views = [router.observe(work.owner.name, parts) for router in OBJECT_ROUTERS.values()]
-        carried = max((view.weights or {}).get(entry.revision, 0) for view in views)
+        carried = max((found or {}).get(entry.revision, 0) for view in views for found in (view.weights, view.mirrors))
         full = work.status.rollout.replicas if work.status.rollout and work.plan.autoscaled else work.plan.replicas
         if replicas < need(full, carried):
             raise Moved(f"the route still sends {carried} basis points to {entry.revision}")
@@ -203,10 +224,13 @@ class Actor:
         """Delete what belonged to revisions that status no longer knows, and what the plan no longer has."""
         if not work.status.revisions:
             return
-        wanted = _wanted(work) | _routed(work)
+        wanted = _wanted(work) | _routed(work) | self._compared(work)
         for (kind, name), entry in work.children.named.items():
             if kind not in _REMOVABLE or (kind, name) in wanted:
                 continue
+            if (kind, name) == (DEPLOYMENT.kind, comparer_name(work.owner.name)):
+                # First: while the Deployment is there this is tried again.
+                await unmonitor(self.api, self.served, work.owner)
             await self._delete(Ref(_REMOVABLE[kind], work.owner.namespace, name), entry)
 
     async def _delete(self, ref: Ref, entry: Entry[Any]) -> None:
@@ -217,6 +241,15 @@ class Actor:
         except Conflict:
             await self._refresh(ref)
             raise Moved(f"{ref} changed before it was deleted") from None
+
+    def _compared(self, work: Pass) -> set[tuple[str, str]]:
+        """The comparer, while it is needed and, with the last copies under way, for a drain afterwards."""
+        name = comparer_name(work.owner.name)
+        if Comparer.of(work.owner, self.comparer, work.plan, work.status) is None:
+            if work.drained:
+                return set()
+            work.left = work.left or (DEPLOYMENT.kind, name) in work.children.named
+        return {(DEPLOYMENT.kind, name), (SERVICE.kind, name)}
 
     async def _ensure(self, work: Pass, manifest: dict[str, Any]) -> None:
         kind = KINDS[manifest["apiVersion"], manifest["kind"]]

@@ -19,6 +19,7 @@ from modelrollout.kube.kinds import (
 )
 from modelrollout.runtime.queue import Key
 from modelrollout.runtime.store import Entry, Store
+from modelrollout.workload.comparer import comparer_name
 from modelrollout.workload.records import PlanRecord, RevisionRecord
 
 from .kinds import ROUTED
@@ -27,7 +28,7 @@ from .views import CommandView, DeploymentView, RoutedView
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """By revision: deployments and records. By name: the rest."""
+    """By revision: deployments and records. By name: the rest, a comparer's Deployment among it."""
 
     name: str
     """Of the resource."""
@@ -60,7 +61,9 @@ class Children:
         return cls(
             name=key[1],
             deployments={
-                entry.view.revision: entry for (kind_name, _), entry in named.items() if kind_name == DEPLOYMENT.kind
+                entry.view.revision: entry
+                for (kind_name, name), entry in named.items()
+                if kind_name == DEPLOYMENT.kind and name != comparer_name(key[1])
             },
             records=records,
             plans=plans,

@@ -77,6 +77,11 @@ class ServedKinds:
                 return Problem(Reason.ROUTER_MISSING, text)
         return None
 
+    def forget(self, manifest: Mapping[str, Any]) -> None:
+        """An unwatched object was removed: the next time it is news again."""
+        metadata = manifest["metadata"]
+        self._written.pop(f"{manifest['kind']} {metadata['namespace']}/{metadata['name']}", None)
+
     def news(self, manifest: Mapping[str, Any]) -> bool:
         """Whether this process has not handed out this manifest of an unwatched object before; remembers that it has."""
         metadata = manifest["metadata"]

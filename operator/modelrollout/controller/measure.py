@@ -48,6 +48,7 @@ class Measured:
         candidate = self._selector(key, status, children, Role.CANDIDATE)
         if candidate is None or not metrics:
             return None
+        # Of copies nobody knows how many there ought to be: only requests that match are mirrored.
         weight = next(entry.weight for entry in status.revisions if entry.role is Role.CANDIDATE)
         stable = self._selector(key, status, children, Role.STABLE) if weight < FULL_WEIGHT else None
         known = {metric.name: metric.through for metric in status.metrics}

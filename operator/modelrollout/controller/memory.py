@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.kube.pods import PodFacts
-from modelrollout.rollout.situation import Problem
+from modelrollout.rollout.situation import MirrorFacts, Problem
 
 from .children import Children
 
@@ -60,14 +60,18 @@ class Memory:
     saved_at: float = 0.0
     """Monotonic time of the last status write."""
     ready_since: dict[str, float] = field(default_factory=dict)
-    route: tuple[tuple[tuple[str, int], ...], bool] | None = None
-    """Weights and acceptance of the route as last seen."""
+    route: tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...], bool] | None = None
+    """Weights, mirrored shares and acceptance of the route as last seen."""
     route_since: float | None = None
     pods: dict[str, PodsSeen] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     """What stood in the way of the last act."""
     refused: bool = False
     """Whether a record that status names could not be made: it is tried again although nothing else is to be written."""
+    mirror: MirrorFacts | None = None
+    """What the gateways said to mirroring; None: they were not asked, or it is no longer asked for."""
+    mirror_at: float = 0.0
+    """Monotonic time of that answer."""
     gathered: tuple[int, Children] | None = None
     """The children, and the Store's stamp when they were gathered."""
     settled: Settled | None = None
@@ -80,9 +84,11 @@ class Memory:
             return None
         return now.wall_of(self.ready_since.setdefault(revision, now.monotonic))
 
-    def note_route(self, weights: Mapping[str, int] | None, accepted: bool, now: Now) -> float | None:
-        """Since when (wall time) the route has carried these weights and been accepted."""
-        carried = (tuple(sorted((weights or {}).items())), accepted)
+    def note_route(
+        self, weights: Mapping[str, int] | None, accepted: bool, now: Now, mirrors: Mapping[str, int] | None = None
+    ) -> float | None:
+        """Since when (wall time) the route has carried these weights, mirrored these shares and been accepted."""
+        carried = (tuple(sorted((weights or {}).items())), tuple(sorted((mirrors or {}).items())), accepted)
         if self.route != carried:
             self.route, self.route_since = carried, now.monotonic
         return now.wall_of(self.route_since) if accepted and self.route_since is not None else None

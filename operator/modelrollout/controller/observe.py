@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelrollout.analysis.dispersion import Effect
 from modelrollout.api.errors import RecordError, SpecError
@@ -14,9 +14,11 @@ from modelrollout.kube.kinds import SERVICE
 from modelrollout.metrics.subscription import MetricsSource
 from modelrollout.rollout.capacity import shares
 from modelrollout.rollout.evidence import carry
+from modelrollout.rollout.mirroring import mirrors_next
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.situation import (
     CommandFacts,
+    MirrorFacts,
     PreflightFacts,
     Problem,
     RevisionFacts,
@@ -30,6 +32,7 @@ from modelrollout.runtime.queue import Key
 from modelrollout.runtime.store import Entry
 from modelrollout.traffic.base import RouteView
 from modelrollout.traffic.gateway_api import preview_url
+from modelrollout.traffic.mirroring import COMPARER
 from modelrollout.traffic.ratio import effective
 from modelrollout.traffic.routers import OBJECT_ROUTERS
 from modelrollout.workload.identity import NO_REVISION, Owner
@@ -37,6 +40,7 @@ from modelrollout.workload.objects import entry_service_name, preview_service_na
 from modelrollout.workload.records import PlanRecord, plan_name
 
 from .children import Children
+from .comparing import is_compared
 from .fields import plan_fields
 from .memory import Memory, Now
 from .troubles import restarts, trouble
@@ -86,6 +90,7 @@ class Observer:
             problems=memory.problems,
             metrics_problem=self.metrics.problem(key),
             preflight=self._preflight(key, status, plan),
+            mirror=_mirror(look, plan),
             timing=Timing(
                 settle=max(self.settings.settle.seconds, lag),
                 drain=self.settings.drain.seconds + lag,
@@ -136,10 +141,31 @@ class Observer:
             since = look.memory.note_route(weights, there, look.now)
             return RouteFacts(exists=there, weights=weights, accepted=there, since=since)
         route = _routed(plan, look.children)
-        since = look.memory.note_route(route.weights, route.accepted, look.now)
+        mirrors = _mirrors(route.mirrors, look.status)
+        since = look.memory.note_route(route.weights, route.accepted, look.now, mirrors)
         return RouteFacts(
-            exists=route.exists, weights=route.weights, accepted=route.accepted, since=since, problem=route.problem
+            exists=route.exists,
+            weights=route.weights,
+            accepted=route.accepted,
+            since=since,
+            problem=route.problem,
+            mirrors=mirrors,
         )
+
+
+def _mirrors(shares: Mapping[str, int], status: ModelDeploymentStatus) -> Mapping[str, int]:
+    """By revision: copies that go to the comparer are the candidate's, to whom it hands them on."""
+    candidate = next((entry.revision for entry in status.revisions if entry.role is Role.CANDIDATE), COMPARER)
+    return {candidate if name == COMPARER else name: share for name, share in shares.items()}
+
+
+def _mirror(look: _Look, plan: Plan | None) -> MirrorFacts:
+    """What is known of mirroring; asked of the gateways where a step wants it (`reconcile`)."""
+    if plan is None or not mirrors_next(plan, look.status):
+        return MirrorFacts()
+    found = look.memory.mirror or MirrorFacts(known=False)
+    candidate = next(entry.revision for entry in look.status.revisions if entry.role is Role.CANDIDATE)
+    return replace(found, compared=is_compared(look.children, candidate))
 
 
 def _facts(revision: str, look: _Look) -> RevisionFacts:

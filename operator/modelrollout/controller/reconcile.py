@@ -25,7 +25,7 @@ from modelrollout.kube.events import Events, Regarding
 from modelrollout.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, Ref
 from modelrollout.kube.pods import read_pods
 from modelrollout.metrics.subscription import MetricsSource
-from modelrollout.rollout.book import Book, weights
+from modelrollout.rollout.book import Book, shares
 from modelrollout.rollout.decide import decide
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
@@ -39,6 +39,7 @@ from modelrollout.workload.identity import Owner, selector
 from .act import Actor, Moved, Pass
 from .children import Children
 from .commands import Answers
+from .gateways import Gateways
 from .kinds import ServedKinds
 from .measure import Measured
 from .memory import Memory, PodsSeen, Settled
@@ -88,10 +89,13 @@ class Controller:
     _records: Records = field(init=False)
     _measured: Measured = field(init=False)
     _answers: Answers = field(init=False)
+    _gateways: Gateways = field(init=False)
 
     def __post_init__(self) -> None:
         self._observer = Observer(self.settings, self.clock, self.metrics)
-        self._actor = Actor(self.api, Applier(self.api), self.store, ServedKinds(self.api, self.clock))
+        served = ServedKinds(self.api, self.clock)
+        self._actor = Actor(self.api, Applier(self.api), self.store, served, self.settings.comparer)
+        self._gateways = Gateways(self.api, self.clock)
         self._records = Records(self.api, self.store)
         self._measured = Measured(self.settings)
         self._answers = Answers(self.api, self.store)
@@ -141,6 +145,8 @@ class Controller:
         await self._read_router(key, entry, memory)
         children = self._children(key, memory)
         situation = self._observer.situation(key, entry, children, memory)
+        if await self._gateways.ask(key[0], situation, memory):
+            situation = self._observer.situation(key, entry, self._children(key, memory), memory)
         decided_at = self.clock.monotonic()
         decision = decide(situation)
         if situation.deleting:
@@ -155,7 +161,7 @@ class Controller:
         await self._act(key, situation, decision, memory, refused)
         self._measure(key, decision, situation, memory)
         self.queue.wake_at(key, decision.wake_at)
-        if memory.problems:
+        if memory.problems or situation.mirror.problem or not situation.mirror.known:
             self.queue.wake_after(key, PROBLEMS_AGAIN)  # what stands in the way is often not ours to watch
         return decision.again or memory.problems != problems_before
 
@@ -187,7 +193,7 @@ class Controller:
         """Before a weight rises or pods go: one fresh read of the Deployments concerned. True if that changed what we know."""
         if not decision.again:
             return False
-        before, after = weights(situation.status), weights(decision.status)
+        before, after = shares(situation.status), shares(decision.status)
         pods = {one.revision: one.replicas for one in situation.status.revisions}
         concerned = {revision for revision, weight in after.items() if weight > before.get(revision, 0)}
         concerned |= {one.revision for one in decision.status.revisions if one.replicas < pods.get(one.revision, 0)}

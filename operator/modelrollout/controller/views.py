@@ -34,6 +34,7 @@ from modelrollout.kube.projection import intruders, observed_digest, owned_field
 from modelrollout.runtime.store import Entry, Watched, owner_by_name
 from modelrollout.traffic.base import ABSENT, RouteView
 from modelrollout.traffic.routers import READERS
+from modelrollout.workload.comparer import COMPARED_LABEL
 from modelrollout.workload.identity import RECORD_LABEL, REVISION_LABEL
 from modelrollout.workload.records import PLAN_ROLE, PlanRecord, RevisionRecord
 from modelrollout.workload.render import Accepted, accept
@@ -77,6 +78,8 @@ class DeploymentView(ChildView):
     trouble: str = ""
     additions: str = ""
     """What others added to the pod template, and who."""
+    compares: str = ""
+    """Of a comparer: the candidate for which its pods, all of them, compare."""
     owns_replicas: bool = True
     """We applied `replicas` last; an autoscaler that changes it takes it over."""
 
@@ -182,8 +185,16 @@ def _deployment(raw: Json) -> DeploymentView:
         trouble=_creation_trouble(status),
         others=_others(raw, "spec"),
         additions=_others(raw, "spec", "template"),
+        compares=_compared(raw) if current else "",
         owns_replicas="f:replicas" in ((owned_fields(raw) or {}).get("f:spec") or {}),
     )
+
+
+def _compared(raw: Json) -> str:
+    status, template = raw.get("status") or {}, (raw.get("spec") or {}).get("template") or {}
+    if int(status.get("updatedReplicas") or 0) < int(status.get("replicas") or 0):
+        return ""  # there still is a pod that compares for another one
+    return str(((template.get("metadata") or {}).get("labels") or {}).get(COMPARED_LABEL, ""))
 
 
 def _creation_trouble(status: Json) -> str:

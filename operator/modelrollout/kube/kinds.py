@@ -75,6 +75,8 @@ TRAEFIK_SERVICE = Kind("traefik.io", "v1alpha1", "traefikservices", "TraefikServ
 INGRESS_ROUTE = Kind("traefik.io", "v1alpha1", "ingressroutes", "IngressRoute")
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "virtualservices", "VirtualService")
 INGRESS = Kind("networking.k8s.io", "v1", "ingresses", "Ingress")
+GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
+GATEWAY_CLASS = Kind("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass", namespaced=False)
 AUTOSCALER = Kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 POD_MONITOR = Kind("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor")
 CRD = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)
@@ -97,6 +99,8 @@ KINDS: dict[tuple[str, str], Kind] = {
         INGRESS_ROUTE,
         VIRTUAL_SERVICE,
         INGRESS,
+        GATEWAY,
+        GATEWAY_CLASS,
         AUTOSCALER,
         POD_MONITOR,
         CRD,

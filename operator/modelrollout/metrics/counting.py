@@ -44,15 +44,16 @@ class CounterTrack(Track):
         everyone: bool = False,
         threshold: float | None = None,
     ) -> None:
-        """`everyone`: all pods of a version count at all times. `threshold`: see `side`.
+        """`everyone`: all pods of a version count at all times (a comparer's do in any case). `threshold`: see `side`.
 
         Raises SpecError for a metric that the runtime of a version cannot answer.
         """
         super().__init__(metric, subscription)
         self.pods = pods
-        self.everyone = everyone
+        paired = metric.disagreement is not None
+        self.everyone = everyone or paired
         self.candidate = side(metric, subscription, subscription.candidate, threshold)
-        stable = subscription.stable
+        stable = subscription.stable if not paired else None
         self.stable = side(metric, subscription, stable, threshold) if stable is not None else None
         self.bound: Bound | None = None
         """The bound of the histogram by which the points were counted."""

@@ -43,7 +43,8 @@ _POINTS = round(SPAN / STEP) + 1
 def is_asked_for(metric: Metric) -> bool:
     """Whether a metric's design effect is to be measured: it is judged by evidence, and nobody has stated it."""
     stated = metric.overdispersion.stated if metric.overdispersion is not None else None
-    return metric.judged_by is Method.SEQUENTIAL and stated is None
+    # Pairs of answers have no past: nothing compared them before there was a candidate.
+    return metric.judged_by is Method.SEQUENTIAL and stated is None and metric.disagreement is None
 
 
 @dataclass(slots=True, eq=False)

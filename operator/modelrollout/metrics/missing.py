@@ -47,6 +47,8 @@ class Queries:
         """Whether the candidate's pods are scraped."""
         subscription = track.subscription
         pods = Target(subscription.namespace, subscription.candidate.deployment)
+        if isinstance(track, CounterTrack) and track.metric.disagreement is not None:
+            pods = track.candidate.target
         return self.inquiry.example(Channel(Family("up")), pods)
 
 

@@ -16,6 +16,8 @@ from modelrollout.api.settings import RequestSeries, RuntimePreset
 from . import promql
 
 TEMPLATE_NAMES = frozenset({"namespace", "pods", "revision", "version"})
+COMPARISONS, OUTCOME, AGREE, DISAGREE = "shadow_comparisons_total", "outcome", "Agree", "Disagree"
+"""What the comparer counts: pairs of answers. Other outcomes tell of requests without a pair, which say nothing."""
 SHORTEST_QUERY_INTERVAL = 60.0
 """A user's query is asked no more often than this, in seconds."""
 
@@ -82,6 +84,9 @@ def question(metric: Metric, preset: RuntimePreset) -> Question:
         part = bad or good
         assert part is not None
         return Pair(_family(metric.ratio.total), _family(part), good=bad is None)
+    if metric.disagreement is not None:
+        answered = Family(COMPARISONS, (promql.is_one_of(OUTCOME, (AGREE, DISAGREE)),))
+        return Pair(answered, Family(COMPARISONS, (promql.is_one_of(OUTCOME, (DISAGREE,)),)))
     assert metric.query is not None
     unknown = promql.places(metric.query) - TEMPLATE_NAMES
     if unknown:

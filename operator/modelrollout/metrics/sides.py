@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from modelrollout.api.analysis import IdentifyBy, Metric
+from modelrollout.workload.comparer import comparer_name
 
 from .asking import Channel
 from .batches import Target
@@ -35,11 +36,14 @@ def side(metric: Metric, subscription: Subscription, version: VersionSelector, t
     assert not isinstance(asked, Gauge)
     if isinstance(asked, Histogram) and asked.threshold is None:
         asked = replace(asked, threshold=threshold)
-    target = Target(subscription.namespace, version.deployment)
-    if subscription.identify is not None:
+    deployment = version.deployment
+    if metric.disagreement is not None:
+        deployment = comparer_name(subscription.key[1])  # it counts pairs, for both versions
+    target = Target(subscription.namespace, deployment)
+    if subscription.identify is not None and metric.disagreement is None:
         by_revision = subscription.identify.by is IdentifyBy.REVISION
         name = version.revision if by_revision else version.version
         target = Target(subscription.namespace, name, subscription.identify.label)
     every = isinstance(asked, Histogram) and asked.threshold is None
     channels = tuple(Channel(family, target.label, every) for family in asked.families)
-    return Side(target, version.deployment, asked, channels)
+    return Side(target, deployment, asked, channels)

@@ -119,7 +119,9 @@ class Book:
     def route_as_intended(self) -> bool:
         """Whether the router carries exactly the recorded weights and says so."""
         route = self.situation.route
-        return route.accepted and route.weights is not None and _live(route.weights) == _live(weights(self.status))
+        if not route.accepted or route.weights is None or _live(route.mirrors) != _live(mirrors(self.status)):
+            return False
+        return _live(route.weights) == _live(weights(self.status))
 
     @property
     def applied(self) -> bool:
@@ -161,8 +163,8 @@ class Book:
             return 0
         if self.direct:
             return self.full
-        weight = self.step.weight if self.step else self.next_step.weight if self.next_step else FULL_WEIGHT
-        return candidate_pods(self.plan, self.full, max(weight, self.candidate.weight))
+        share = self.step.share if self.step else self.next_step.share if self.next_step else FULL_WEIGHT
+        return candidate_pods(self.plan, self.full, max(share, self.candidate.share))
 
 
 def _live(carried: object) -> dict[str, int]:
@@ -172,6 +174,16 @@ def _live(carried: object) -> dict[str, int]:
 def weights(status: ModelDeploymentStatus) -> dict[str, int]:
     """The recorded weights, revision → basis points."""
     return {entry.revision: int(entry.weight) for entry in status.revisions}
+
+
+def mirrors(status: ModelDeploymentStatus) -> dict[str, int]:
+    """The recorded shares of mirrored requests, revision → basis points."""
+    return {entry.revision: int(entry.mirror) for entry in status.revisions}
+
+
+def shares(status: ModelDeploymentStatus) -> dict[str, int]:
+    """Of how many requests revisions get the original or a copy, revision → basis points."""
+    return {entry.revision: entry.share for entry in status.revisions}
 
 
 def change(status: ModelDeploymentStatus, revision: str, **fields: object) -> ModelDeploymentStatus:
@@ -195,18 +207,26 @@ def change_each(
 def with_weight(
     status: ModelDeploymentStatus, revision: str, weight: int, now: float, reason: str
 ) -> ModelDeploymentStatus:
-    """The status with one revision at `weight` and stable at the rest, entered in the timeline and not yet applied."""
+    """The status with one revision at `weight` and stable at the rest, entered in the timeline and not yet applied; nothing is mirrored."""
     rest = FULL_WEIGHT - weight
 
     def moved(entry: RevisionStatus) -> RevisionStatus:
         if entry.revision == revision:
-            return entry.model_copy(update={"weight": Weight(weight)})
-        return entry.model_copy(update={"weight": Weight(rest if entry.role is Role.STABLE else 0)})
+            return entry.model_copy(update={"weight": Weight(weight), "mirror": Weight(0)})
+        left = Weight(rest if entry.role is Role.STABLE else 0)
+        return entry.model_copy(update={"weight": left, "mirror": Weight(0)})
 
     status = change_each(status, moved)
     entry = TimelineEntry(at=Timestamp(now), revision=revision, weight=Weight(weight), reason=reason)
     traffic = status.traffic.model_copy(update={"set_at": Timestamp(now), "applied_at": None, "measured": None})
     return status.model_copy(update={"timeline": (*status.timeline, entry)[-TIMELINE_LIMIT:], "traffic": traffic})
+
+
+def with_mirror(status: ModelDeploymentStatus, revision: str, mirror: int) -> ModelDeploymentStatus:
+    """The status with a share of requests copied to a revision, told in the timeline by the entry that has just been made."""
+    *before, entry = status.timeline
+    told = (*before, entry.model_copy(update={"mirror": Weight(mirror)}))
+    return change(status, revision, mirror=Weight(mirror)).model_copy(update={"timeline": told})
 
 
 _UNSEEN = (
@@ -232,6 +252,7 @@ def with_step(status: ModelDeploymentStatus, plan: Plan, step: PlanStep, now: fl
         index=plan.steps.index(step) + 1,
         total=len(plan.steps),
         weight=step.weight,
+        mirror=step.mirror,
         started_at=Timestamp(now),
     )
     return status.model_copy(update={"step": begun, "metrics": unseen(status.metrics)})

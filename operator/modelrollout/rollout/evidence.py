@@ -114,8 +114,9 @@ def _step(book: Book, passed: float) -> ModelDeploymentStatus:
 
 
 def candidate_holds(book: Book, step: PlanStep) -> bool:
-    """Whether the candidate has the step's weight."""
-    return book.candidate is not None and book.candidate.weight == step.weight
+    """Whether the candidate has the step's weight, or the copies that it asks for."""
+    candidate = book.candidate
+    return candidate is not None and (candidate.weight, candidate.mirror) == (step.weight, step.mirror)
 
 
 def _judged(book: Book, plan_step: PlanStep, step: StepStatus) -> tuple[MetricStatus, ...]:

@@ -23,7 +23,7 @@ from .moves import Move, Wait, reject
 from .plan import PlanStep
 from .situation import EventNote
 from .waits import held_back, next_text, paused, pods_are_missing, route_is_pending, stable_is_unavailable
-from .words import at, cut, percent
+from .words import at, carries, cut
 
 
 def step_is_over(book: Book) -> Move | Wait | None:
@@ -53,7 +53,7 @@ def _in_the_way(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | Non
             return held_back(book, problem)
     if step.applied_at is None or not book.route_as_intended:
         return route_is_pending(book)
-    if book.ready(candidate) < candidate_pods(book.plan, book.full, candidate.weight):
+    if book.ready(candidate) < candidate_pods(book.plan, book.full, candidate.share):
         return pods_are_missing(book)
     if plan_step.weight < FULL_WEIGHT:
         return stable_is_unavailable(book, "for its share", only_if=True)
@@ -75,11 +75,17 @@ def _breached(book: Book, _step: StepStatus, plan_step: PlanStep) -> Wait | None
     if failed.reason == Reason.STABLE_BREACHES_TOO:
         why = f"both versions are above the limit of {failed.limit}. It goes on when stable is below it again."
         return Wait(
-            Phase.PAUSED, Reason.STABLE_BREACHES_TOO, f"Paused at {percent(plan_step.weight)}: {failed.name}: {why}"
+            Phase.PAUSED,
+            Reason.STABLE_BREACHES_TOO,
+            f"Paused at {carries(plan_step.weight, plan_step.mirror)}: {failed.name}: {why}",
         )
     cause = EXPLANATIONS[Reason(failed.reason or Reason.METRIC_WORSE)].cause
     why = f"{cause[0].lower()}{cause[1:]} Abort it, or set the metric's onBreach to Warn to go on."
-    return Wait(Phase.PAUSED, Reason.METRIC_BREACHED, f"Paused at {percent(plan_step.weight)}: {failed.name}: {why}")
+    return Wait(
+        Phase.PAUSED,
+        Reason.METRIC_BREACHED,
+        f"Paused at {carries(plan_step.weight, plan_step.mirror)}: {failed.name}: {why}",
+    )
 
 
 def _unanswered(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
@@ -91,7 +97,7 @@ def _unanswered(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | Non
     since = silent.answered_at or step.applied_at or step.started_at
     overdue = book.now - since >= book.plan.no_data_deadline
     why = (silent.message or f"metric {silent.name} has no data").rstrip(".")
-    message = f"Holding at {percent(plan_step.weight)}: {why}. Nothing changes until there are data; missed windows will be read back then."
+    message = f"Holding at {carries(plan_step.weight, plan_step.mirror)}: {why}. Nothing changes until there are data; missed windows will be read back then."
     wake = () if overdue else (since + book.plan.no_data_deadline,)
     return Wait(Phase.PROGRESSING, Reason.METRICS_UNAVAILABLE, message, wake, stalled=overdue)
 
@@ -148,7 +154,7 @@ def _evidence(book: Book, step: StepStatus, plan_step: PlanStep) -> Move | Wait 
             f"Step {plan_step.name} lacked evidence at its maxDuration: {why}.",
         )
     lack = "the hold was not covered by answers" if lacking is None else _in_short(lacking)
-    message = f"Paused at {percent(plan_step.weight)}: not enough evidence ({lack}). Approve the step, abort, or send more traffic."
+    message = f"Paused at {carries(plan_step.weight, plan_step.mirror)}: not enough evidence ({lack}). Approve the step, abort, or send more traffic."
     if not step.inconclusive:
         told = f"{message} As it stood: {why}." if lacking is not None else message
         status = book.status.model_copy(
@@ -189,7 +195,7 @@ def _hold(book: Book, step: StepStatus, plan_step: PlanStep) -> Wait | None:
     left, lacking = _left(book, step, plan_step), _lacking(book, plan_step)
     if not left and lacking is None:
         return None
-    weight = percent(plan_step.weight)
+    weight = carries(plan_step.weight, plan_step.mirror)
     timeout = book.now + max(0.0, plan_step.max_duration - step.spent.seconds)
     wake = (book.now + left, timeout) if left else (timeout,)
     if lacking is not None and lacking.verdict is Verdict.UNDERPOWERED:

@@ -31,6 +31,7 @@ from .book import (
     change_each,
     unseen,
     with_history,
+    with_mirror,
     with_rejection,
     with_step,
     with_weight,
@@ -40,7 +41,7 @@ from .capacity import candidate_pods, stable_pods
 from .outlook import outlook
 from .plan import PlanStep
 from .situation import EventNote, Target
-from .words import cut, percent
+from .words import carries, cut, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
     plan, now, stable = book.plan, book.now, book.stable
     full = book.facts(stable.revision).replicas if plan.autoscaled and stable else plan.replicas
     full = full or plan.replicas
-    first = FULL_WEIGHT if mode is Mode.DIRECT else plan.steps[0].weight
+    first = FULL_WEIGHT if mode is Mode.DIRECT else plan.steps[0].share
     pods = full if mode is Mode.DIRECT else candidate_pods(plan, full, first)
     if (before := book.entry(target.revision)) is not None and not book.drained:
         pods = max(pods, before.replicas)  # it may still be getting the requests of the weight that it had
@@ -114,22 +115,28 @@ def weigh(book: Book, step: PlanStep) -> Move:
     status = book.status
     events: tuple[EventNote, ...] = ()
     begun = status.step
-    if begun is None or begun.name != step.name or begun.index == 0 or begun.weight not in (None, step.weight):
+    other = begun is None or begun.weight not in (None, step.weight) or begun.mirror != step.mirror
+    if other or begun is None or begun.name != step.name or begun.index == 0:
         if book.step is None and (expected := outlook(book.plan, book.situation.preflight)):
             status = _expecting(status, expected)
             events = (EventNote(Reason.UNDERPOWERED, expected, warning=True),)
         status = _restarts_from_here(book, with_step(_with_effects(book, status), book.plan, step, now))
-    if candidate.weight != step.weight:
+    if (candidate.weight, candidate.mirror) != (step.weight, step.mirror):
         status = with_weight(status, candidate.revision, step.weight, now, f"step {step.name}")
-        status = change(status, candidate.revision, replicas=_pods_at(book, step.weight))
+        status = with_mirror(status, candidate.revision, step.mirror)
+        status = change(status, candidate.revision, replicas=_pods_at(book, step.share))
         if book.stable is not None:
             needed = stable_pods(book.plan, book.full, step.weight)
             status = change(status, book.stable.revision, replicas=max(book.stable.replicas, needed))
     index = book.plan.steps.index(step) + 1
     where = f"step {index} of {len(book.plan.steps)}"
-    text = f"Version {candidate.version}: {percent(candidate.weight)} → {percent(step.weight)} ({where})"
+    was, now_has = carries(candidate.weight, candidate.mirror), carries(step.weight, step.mirror)
+    text = f"Version {candidate.version}: {was} → {now_has} ({where})"
     note, message = EventNote(Reason.WEIGHT_CHANGED, text), f"gets {percent(step.weight)} of traffic"
-    if not step.weight and not candidate.weight:
+    if step.mirror:
+        message = f"is mirrored: it gets copies of {percent(step.mirror)} of requests and answers nobody"
+        note = EventNote(Reason.MIRRORING, f"Version {candidate.version} {message} ({where})")
+    elif not step.weight and not candidate.share:
         message = "is previewed: it answers testers, and nobody else"
         note = EventNote(Reason.PREVIEWING, f"Version {candidate.version} {message} ({where})")
     text = f"Version {candidate.version} {message}."
@@ -194,7 +201,7 @@ def give_back(book: Book, reason: Reason, message: str, *, blocked: bool = False
     if blocked and status.rollout is not None:
         problem = Problem(reason=reason, message=cut(message))
         status = status.model_copy(update={"rollout": status.rollout.model_copy(update={"blocked": problem})})
-    text = f"Version {candidate.version}: {percent(candidate.weight)} → 0 %: {message}"
+    text = f"Version {candidate.version}: {carries(candidate.weight, candidate.mirror)} → 0 %: {message}"
     note = EventNote(Reason.WEIGHT_CHANGED, text, warning=True)
     return Move(status, Phase.PROGRESSING, reason, message, (note,), urgent=True)
 
@@ -237,7 +244,7 @@ def reject(book: Book, outcome: Outcome, reason: Reason, message: str) -> Move:
 
 
 def _taken(candidate: RevisionStatus) -> str:
-    return f"{percent(candidate.weight)} → 0 %" if candidate.weight else "taken back at 0 %"
+    return f"{carries(candidate.weight, candidate.mirror)} → 0 %" if candidate.share else "taken back at 0 %"
 
 
 def must_keep_weight(book: Book) -> bool:
@@ -254,7 +261,7 @@ def leave(book: Book, ending: Ending, events: tuple[EventNote, ...] = ()) -> Mov
     """End the rollout without promotion: all weight to stable, the candidate's pods follow after the drain."""
     candidate, status, reason = book.candidate, book.status, Reason(ending.reason)
     assert candidate is not None
-    if candidate.weight:
+    if candidate.share:
         status = _all_to_stable(book, status, reason)
     rejected = book.rejection(candidate.revision) is not None
     kept = Timestamp(book.now + book.plan.keep_failed) if rejected and book.plan.keep_failed else None
@@ -320,7 +327,7 @@ def recorded_pods(book: Book) -> dict[str, int]:
         pods[candidate.revision] = full
     else:
         now = book.pods_needed
-        later = candidate_pods(plan, full, book.next_step.weight) if book.next_step else now
+        later = candidate_pods(plan, full, book.next_step.share) if book.next_step else now
         most = max(now, later) if book.drained else max(now, later, candidate.replicas)
         pods[candidate.revision] = min(max(candidate.replicas, now), most)
     if stable is not None:

@@ -7,7 +7,7 @@ last accepted plan while an invalid spec waits to be mended.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from modelrollout.api.analysis import Analysis, Metric, OnInconclusive, Probabil
 from modelrollout.api.base import canonical_json
 from modelrollout.api.scalars import FULL_WEIGHT, Duration, Weight
 from modelrollout.api.settings import Settings
+from modelrollout.api.shadow import Comparison, Shadow
 from modelrollout.api.spec import (
     Advance,
     CandidateReplicas,
@@ -39,6 +40,10 @@ DEFAULT_STEPS: dict[Strategy, tuple[Step, ...]] = {
         Step(weight=Weight(FULL_WEIGHT), hold=Duration("1h")),
     ),
 }
+DEFAULT_STEPS[Strategy.SHADOW] = (
+    Step(shadow=Shadow(percent=Weight(FULL_WEIGHT)), hold=Duration("1h")),
+    *DEFAULT_STEPS[Strategy.CANARY],
+)
 STEP_NAMES: dict[Strategy, dict[StepKind, str]] = {
     Strategy.BLUE_GREEN: {StepKind.PREVIEW: "preview", StepKind.BAKE: "bake"}
 }
@@ -47,24 +52,35 @@ STEP_NAMES: dict[Strategy, dict[StepKind, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class PlanStep:
-    """One step, resolved. Weight in basis points, times in seconds."""
+    """One step, resolved. Weight in basis points, times in seconds. `shadow`: which requests are mirrored, None: none."""
 
     name: str
     weight: Weight
     hold: float
     max_duration: float
     approval: bool
+    shadow: Shadow | None = None
+
+    @property
+    def mirror(self) -> Weight:
+        """The share of requests that is mirrored, in basis points."""
+        return self.shadow.percent if self.shadow is not None else Weight(0)
+
+    @property
+    def share(self) -> int:
+        """Of how many requests the candidate gets the original or a copy, in basis points."""
+        return max(self.weight, self.mirror)
 
     @property
     def kind(self) -> StepKind:
-        """By weight."""
-        return kind_of(self.weight)
+        """By weight, and whether it mirrors."""
+        return kind_of(self.weight, self.mirror)
 
 
-def kind_of(weight: int) -> StepKind:
-    """No weight is a preview, all of it a bake."""
+def kind_of(weight: int, mirror: int = 0) -> StepKind:
+    """No weight is a preview, or with copies a shadow; all of it is a bake."""
     if not weight:
-        return StepKind.PREVIEW
+        return StepKind.SHADOW if mirror else StepKind.PREVIEW
     return StepKind.BAKE if weight == FULL_WEIGHT else StepKind.LIVE
 
 
@@ -106,7 +122,20 @@ class Plan:
     @cached_property
     def terms(self) -> Terms:
         """What the tests have in common, for a candidate that starts now."""
-        return Terms(self.false_rollback, self.bad_promotion, self.planned_windows, self.interval, self.metrics)
+        compared = "\n".join(comparison.text for comparison in self.comparisons) if self._disagreement else ""
+        return Terms(
+            self.false_rollback, self.bad_promotion, self.planned_windows, self.interval, self.metrics, compared
+        )
+
+    @property
+    def _disagreement(self) -> bool:
+        return any(metric.disagreement is not None for metric in self.metrics)
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """How answers are compared, step by step, where they are."""
+        shadows = (step.shadow for step in self.steps)
+        return tuple(shadow.compare for shadow in shadows if shadow is not None and shadow.compare is not None)
 
     @cached_property
     def planned_windows(self) -> int:
@@ -115,7 +144,7 @@ class Plan:
         Those of all holds; a person who is to approve a step is expected to take an hour. Never less than a quarter of an hour's at the
         usual interval: beyond the plan stakes halve again and again, and a step may last much longer than its hold.
         """
-        expected = sum(max(step.hold, HOUR if step.approval else 0.0) for step in self.steps if step.weight)
+        expected = sum(max(step.hold, HOUR if step.approval else 0.0) for step in self.steps if step.share)
         return max(FEWEST_WINDOWS, round(expected / self.interval))
 
     @cached_property
@@ -197,13 +226,16 @@ def _full_candidate(rollout: Rollout) -> bool:
 
 def _step(step: Step, late: float, strategy: Strategy) -> PlanStep:
     hold = _seconds(step.hold, 0)
-    by_weight = f"weight-{step.weight.percent.replace('.', '-')}"
+    shadow = step.shadow
+    kind, share = ("weight", step.weight) if shadow is None else ("shadow", shadow.percent)
+    by_share = f"{kind}-{share.percent.replace('.', '-')}"
     return PlanStep(
-        name=step.name or STEP_NAMES.get(strategy, {}).get(kind_of(step.weight), by_weight),
+        name=step.name or STEP_NAMES.get(strategy, {}).get(kind_of(step.weight, share if shadow else 0), by_share),
         weight=step.weight,
         hold=hold,
         max_duration=_seconds(step.max_duration, max(3 * (hold + late), HOUR)),
         approval=step.advance is Advance.APPROVAL,
+        shadow=shadow,
     )
 
 
@@ -214,9 +246,7 @@ def _named(steps: list[PlanStep]) -> list[PlanStep]:
     for index, step in enumerate(steps, start=1):
         name = step.name if step.name not in seen else f"{step.name}-{index}"
         seen.add(name)
-        named.append(
-            step if name == step.name else PlanStep(name, step.weight, step.hold, step.max_duration, step.approval)
-        )
+        named.append(step if name == step.name else replace(step, name=name))
     return named
 
 

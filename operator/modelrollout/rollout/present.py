@@ -91,7 +91,9 @@ def _step(book: Book) -> StepStatus | None:
 
 def _traffic(book: Book) -> TrafficStatus:
     got, total = measured(book.status.metrics)
-    share = f"{100 * got / total:.1f} %" if book.candidate and total else None
+    # Copies are no share of anything: stable has answered the same requests, and where answers are compared twice.
+    divided = book.candidate is not None and not book.candidate.mirror and total
+    share = f"{100 * got / total:.1f} %" if divided else None
     traffic = book.status.traffic
     return traffic if traffic.measured == share else traffic.model_copy(update={"measured": share})
 
@@ -101,11 +103,16 @@ def _summary(book: Book, serving: RevisionStatus | None, reason: Reason) -> Summ
     return Summary(
         stable=book.stable.version if book.stable else "",
         candidate=candidate.version if candidate else "",
-        weight=candidate.weight.percent if candidate else "",
+        weight=_share(candidate) if candidate else "",
         step=f"{step.index}/{step.total}" if step and candidate and not book.direct else "",
         ready=f"{serving.ready_replicas}/{serving.replicas}" if serving else "0/0",
         reason=reason,
     )
+
+
+def _share(candidate: RevisionStatus) -> str:
+    """Its percentage for the column, and while requests are mirrored theirs: ``0 (10 mirrored)``."""
+    return f"0 ({candidate.mirror.percent} mirrored)" if candidate.mirror else candidate.weight.percent
 
 
 def _conditions(

@@ -16,7 +16,7 @@ from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT, Timestamp, Weight
 from modelrollout.api.status import Mode, Outcome, Phase, RevisionStatus, Role, StepStatus, TimelineEntry, Verdict
 
-from .book import Book, Ending, change_each
+from .book import Book, Ending, change_each, with_weight
 from .capacity import candidate_pods
 from .commands import take, untaken
 from .hold import step_is_over
@@ -40,6 +40,7 @@ from .waits import (
     candidate_is_loading,
     held_back,
     metrics_are_awaited,
+    mirror_is_awaited,
     paused,
     pods_are_missing,
     rest,
@@ -189,9 +190,9 @@ def candidate_without_ready_pod_gives_back(book: Book) -> Move | None:
     A weight that was recorded and never carried out goes in any case: nothing rises onto pods that are not ready.
     """
     candidate = book.candidate
-    if candidate is None or not candidate.weight or book.ready(candidate) or not book.full:
+    if candidate is None or not candidate.share or book.ready(candidate) or not book.full:
         return None  # of what is scaled to 0 nothing is ready, while stable's last pods are still going
-    if not book.ready(book.stable) and not _raised_in_vain(book, candidate):
+    if candidate.weight and not book.ready(book.stable) and not _raised_in_vain(book, candidate):
         return None
     return give_back(book, Reason.CANDIDATE_UNREADY, "The candidate has no ready pod.")
 
@@ -212,12 +213,20 @@ def missing_series_give_back(book: Book) -> Move | None:
         or problem.reason != Reason.METRICS_MISSING
         or not _judgeable(book)
         or candidate is None
-        or not candidate.weight
+        or not candidate.share
     ):
         return None
-    if not book.ready(book.stable):
+    if candidate.weight and not book.ready(book.stable):
         return None
     return give_back(book, Reason.METRICS_MISSING, problem.message, blocked=True)
+
+
+def impossible_mirror_gives_back(book: Book) -> Move | None:
+    """Copies that the gateway cannot make are not asked of it: with some, every request of the rule would fail."""
+    problem, candidate = book.situation.mirror.problem, book.candidate
+    if problem is None or candidate is None or not candidate.mirror:
+        return None
+    return give_back(book, Reason(problem.reason), problem.message)
 
 
 def command_is_taken(book: Book) -> Move | None:
@@ -288,23 +297,28 @@ def edited_steps_are_followed(book: Book) -> Move | Wait | None:
         numbered = step.model_copy(update={"index": steps.index(named) + 1, "total": len(steps)})
         status = book.status.model_copy(update={"step": numbered})
     else:
-        reached = [plan_step for plan_step in steps if plan_step.weight <= candidate.weight]
-        if reached and reached[-1].weight < candidate.weight and not book.ready(book.stable):
+        reached = [one for one in steps if one.weight <= candidate.weight and one.mirror <= candidate.mirror]
+        left = reached[-1].weight if reached else min(candidate.weight, steps[0].weight)
+        if left < candidate.weight and not book.ready(book.stable):
             # It may have been scaled to 0 in mid-rollout, and has no pods because it was never given them again.
             return scale(book, recorded_pods(book)) or stable_is_unavailable(book, "to take traffic back")
         if reached:
             return weigh(book, reached[-1])
         before_all = StepStatus(name="", index=0, total=len(steps), started_at=Timestamp(book.now))
         status = book.status.model_copy(update={"step": before_all})
+        if candidate.mirror or left < candidate.weight:
+            # Whether requests can be mirrored is asked before each raise, and a share without a step is judged by nobody.
+            status = with_weight(status, candidate.revision, left, book.now, "the steps were edited")
     text = f"The steps were edited; the rollout stands at step {named.name if named else 0}."
     return Move(status, book.status.phase or Phase.PROGRESSING, Reason.HOLDING, text)
 
 
 def _stands_in(planned: PlanStep, step: StepStatus, candidate: RevisionStatus) -> bool:
     """Whether the candidate has the step's weight, or had it and has given it back; a preview that is given a weight is another step."""
-    if candidate.weight == planned.weight:
+    asked = (planned.weight, planned.mirror)
+    if (candidate.weight, candidate.mirror) == asked:
         return True
-    return not candidate.weight and step.weight in (None, planned.weight)
+    return not candidate.share and (step.weight is None or (step.weight, step.mirror) == asked)
 
 
 def pods_follow_the_plan(book: Book) -> Move | None:
@@ -401,32 +415,32 @@ def candidate_takes_its_step(book: Book) -> Move | Wait | None:
     """The candidate is below the weight of its step: before the first step, or after it had lost its pods."""
     candidate, rollout = book.candidate, book.status.rollout
     goal = book.step or book.next_step
-    if (
-        candidate is None
-        or rollout is None
-        or goal is None
-        or (book.step is not None and candidate.weight >= goal.weight)
-    ):
+    if candidate is None or rollout is None or goal is None or (book.step is not None and not _rises(candidate, goal)):
         return None
-    obstacle = _obstacle(book, candidate, candidate.replicas)
+    obstacle = _obstacle(book, candidate, candidate.replicas, goal)
     if obstacle is None and book.step is None:
         # Back to the weight of a step that had begun is no advance; the first weight is.
         obstacle = metrics_are_awaited(book) or paused(book)
     return obstacle or weigh(book, goal)
 
 
-def _obstacle(book: Book, candidate: RevisionStatus, pods: int) -> Wait | None:
-    """What keeps the candidate's weight from rising."""
+def _rises(candidate: RevisionStatus, goal: PlanStep) -> bool:
+    """Whether a step gives the candidate more than it has, in requests or in copies."""
+    return candidate.weight < goal.weight or candidate.mirror < goal.mirror
+
+
+def _obstacle(book: Book, candidate: RevisionStatus, pods: int, goal: PlanStep) -> Wait | None:
+    """What keeps the candidate's weight, or the share that is mirrored to it, from rising to a step's."""
     if rollout_blocked := book.status.rollout and book.status.rollout.blocked:
         return held_back(book, Problem(rollout_blocked.reason, rollout_blocked.message))
     for problem in (*book.situation.problems, book.situation.metrics_problem if book.plan.judged else None):
         if problem is not None:
             return held_back(book, problem)
     if not book.confirmed(candidate, pods):
-        return pods_are_missing(book) if candidate.weight or book.previewed else candidate_is_loading(book)
+        return pods_are_missing(book) if candidate.share or book.previewed else candidate_is_loading(book)
     if not book.applied or not (book.route_as_intended or book.status.traffic.set_at is None):
         return route_is_pending(book)
-    return stable_is_unavailable(book, "for the next weight", only_if=True)
+    return mirror_is_awaited(book, goal) or stable_is_unavailable(book, "for the next weight", only_if=True)
 
 
 def step_is_held(book: Book) -> Move | Wait | None:
@@ -441,13 +455,13 @@ def next_step_begins(book: Book) -> Move | Wait | None:
     candidate, following = book.candidate, book.next_step
     if candidate is None or book.step is None or following is None:
         return None
-    if following.weight > candidate.weight:
+    if _rises(candidate, following):
         if grown := _as_large_as_stable_now(book, following):
             return grown
-        needed = max(recorded_pods(book)[candidate.revision], _pods_before(book, following.weight))
+        needed = max(recorded_pods(book)[candidate.revision], _pods_before(book, following.share))
         if moved := scale(book, {candidate.revision: needed}):
             return moved
-        if obstacle := _obstacle(book, candidate, needed):
+        if obstacle := _obstacle(book, candidate, needed, following):
             return obstacle
     return weigh(book, following)
 
@@ -497,6 +511,7 @@ RULES: tuple[Rule, ...] = (
     rejected_candidate_returns,
     candidate_without_ready_pod_gives_back,
     missing_series_give_back,
+    impossible_mirror_gives_back,
     command_is_taken,
     raised_attempt_revives,
     superseded_candidate_is_withdrawn,

@@ -63,7 +63,7 @@ class RouteFacts:
     """What the router shows.
 
     `exists`: the owned route is there. `weights`: what it carries, revision → basis points, read from the object (None:
-    unreadable or foreign). `accepted`: the router says that it took this very generation. `problem`: why not, in words.
+    unreadable or foreign). `mirrors`: of which share of requests a revision gets copies. `accepted`: the router says that it took this very generation. `problem`: why not, in words.
     `stamp`: identity of the observed object (uid and resourceVersion). `since`: since when, as seen by this process, it carried
     these weights and was accepted.
     """
@@ -73,6 +73,19 @@ class RouteFacts:
     accepted: bool = False
     since: float | None = None
     problem: str = ""
+    mirrors: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorFacts:
+    """Whether requests can be mirrored to the candidate, looked at while a step of the plan wants it.
+
+    `known`: the gateway was asked. `problem`: why it cannot be. `compared`: the comparer is ready for this candidate.
+    """
+
+    known: bool = True
+    problem: Problem | None = None
+    compared: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +155,7 @@ class Situation:
     problems: tuple[Problem, ...] = ()
     metrics_problem: Problem | None = None
     preflight: PreflightFacts = PreflightFacts()
+    mirror: MirrorFacts = MirrorFacts()
     timing: Timing = Timing()
     deleting: bool = False
     tester_header: str = ""

@@ -11,8 +11,9 @@ from modelrollout.api.status import Phase, Rejection
 from .book import Book
 from .capacity import need
 from .moves import Wait
+from .plan import PlanStep
 from .situation import Problem
-from .words import at, exactly, percent
+from .words import at, carries, exactly, percent
 
 ROUTE_PATIENCE = 30.0
 """Seconds after which a weight that is not applied is reported with the router's own words."""
@@ -20,7 +21,7 @@ ROUTE_PATIENCE = 30.0
 
 def held_back(book: Book, problem: Problem) -> Wait:
     """Something that only a person can change stands in the way."""
-    under_way = book.previewed or (book.candidate is not None and book.candidate.weight > 0)
+    under_way = book.previewed or (book.candidate is not None and book.candidate.share > 0)
     phase = Phase.PROGRESSING if under_way else Phase.LOADING
     return Wait(phase, Reason(problem.reason), problem.message, stalled=True)
 
@@ -62,10 +63,13 @@ def pods_are_missing(book: Book) -> Wait:
         wake.append(facts.ready_since + book.situation.timing.ready_for)
     if candidate.unready is not None and (left := book.plan.unavailable_deadline - candidate.unready.seconds) > 0:
         wake.append(book.now + left)
-    growing = facts.ready >= max(1, need(book.full, candidate.weight))
+    growing = facts.ready >= max(1, need(book.full, candidate.share))
     reason = Reason.SCALING_UP if growing else Reason.CANDIDATE_UNREADY
     why = f": {facts.trouble}" if facts.trouble else ""
-    message = f"Holding at {percent(candidate.weight)}: version {candidate.version} has {facts.ready} of {candidate.replicas} pods ready{why}."
+    held = carries(candidate.weight, candidate.mirror)
+    message = (
+        f"Holding at {held}: version {candidate.version} has {facts.ready} of {candidate.replicas} pods ready{why}."
+    )
     return Wait(Phase.PROGRESSING, reason, message, tuple(wake))
 
 
@@ -86,20 +90,34 @@ def metrics_are_awaited(book: Book) -> Wait | None:
     return Wait(Phase.WARMING_UP, Reason.METRICS_UNAVAILABLE, message, wake, stalled=overdue)
 
 
+def mirror_is_awaited(book: Book, goal: PlanStep) -> Wait | None:
+    """Before copies are made for a step: whether the gateway can, and whether the comparer is there to take them."""
+    found, phase = book.situation.mirror, Phase.PROGRESSING if book.previewed else Phase.WARMING_UP
+    if goal.shadow is None:
+        return None
+    if found.problem is not None:
+        return held_back(book, found.problem)
+    if not found.known:
+        return Wait(phase, Reason.ROUTE_PENDING, "The gateway is asked whether it can mirror requests.")
+    if goal.shadow.compare is not None and not found.compared:
+        text = f"Before {carries(goal.weight, goal.mirror)}: the comparer ({book.situation.name}-comparer) has no ready pod."
+        return Wait(phase, Reason.COMPARER_UNREADY, text)
+    return None
+
+
 def route_is_pending(book: Book) -> Wait:
     """The router has not applied the recorded weights yet."""
     route, traffic = book.situation.route, book.status.traffic
-    weight = book.candidate.weight if book.candidate else FULL_WEIGHT
+    candidate = book.candidate
+    wanted = carries(candidate.weight, candidate.mirror) if candidate else percent(FULL_WEIGHT)
     wake: tuple[float, ...] = (route.since + book.situation.timing.settle,) if route.since is not None else ()
     late = traffic.set_at is not None and book.now - traffic.set_at > ROUTE_PATIENCE
     if late and route.problem:
-        message = (
-            f"The router has not applied {percent(weight)} since {at(traffic.set_at or book.now)}: {route.problem}."
-        )
+        message = f"The router has not applied {wanted} since {at(traffic.set_at or book.now)}: {route.problem}."
         return Wait(Phase.PROGRESSING, Reason.ROUTE_NOT_ACCEPTED, message, wake)
     if traffic.set_at is not None and not late and route.problem:
         wake = (*wake, traffic.set_at + ROUTE_PATIENCE)
-    return Wait(Phase.PROGRESSING, Reason.ROUTE_PENDING, f"Waiting for the router to apply {percent(weight)}.", wake)
+    return Wait(Phase.PROGRESSING, Reason.ROUTE_PENDING, f"Waiting for the router to apply {wanted}.", wake)
 
 
 @overload
@@ -116,7 +134,7 @@ def stable_is_unavailable(book: Book, what: str, *, only_if: bool = False) -> Wa
     if only_if and ready >= needed:
         return None
     message = (
-        f"Holding at {percent(candidate.weight)}: stable version {stable.version} has {ready} of {stable.replicas} pods ready, too few {what}."
+        f"Holding at {carries(candidate.weight, candidate.mirror)}: stable version {stable.version} has {ready} of {stable.replicas} pods ready, too few {what}."
         f" Repair it, or `kubectl modelrollout promote {book.situation.name}`."
     )
     facts = book.facts(stable.revision)
@@ -190,7 +208,7 @@ def _taken_back(book: Book, rejection: Rejection, serving: str) -> Wait:
 
 def paused(book: Book) -> Wait | None:
     """Whether somebody paused the rollout, and who."""
-    weight = percent(book.candidate.weight if book.candidate else 0)
+    weight = carries(book.candidate.weight, book.candidate.mirror) if book.candidate else percent(0)
     if book.plan.paused:
         text = f"Paused at {weight}: spec.rollout.paused is true; set it to false to go on."
         return Wait(Phase.PAUSED, Reason.PAUSED_BY_SPEC, text)
@@ -204,4 +222,4 @@ def paused(book: Book) -> Wait | None:
 def next_text(book: Book) -> str:
     """What follows the step under way."""
     following = book.next_step
-    return f"{percent(following.weight)}" if following else "promotion"
+    return carries(following.weight, following.mirror) if following else "promotion"

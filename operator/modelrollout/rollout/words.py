@@ -13,6 +13,11 @@ def percent(weight: int) -> str:
     return f"{Weight(weight).percent} %"
 
 
+def carries(weight: int, mirror: int) -> str:
+    """What a candidate has of the traffic, for people: ``25 %``, or ``0 % (10 % mirrored)``."""
+    return f"{percent(weight)} ({percent(mirror)} mirrored)" if mirror else percent(weight)
+
+
 def at(moment: float) -> str:
     """The time of day, to the minute where seconds would only flicker: ``14:05Z``."""
     return f"{Timestamp(moment).clock[:5]}Z"

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from modelrollout.api.errors import SpecError
 from modelrollout.api.scalars import FULL_WEIGHT
+from modelrollout.api.shadow import Shadow
 from modelrollout.api.spec import EntryService, Traffic
 from modelrollout.rollout.plan import Plan
 from modelrollout.workload.identity import Owner
@@ -56,6 +57,8 @@ class RouteIntent:
     service: EntryService | None = None
     candidate: str | None = None
     """The revision that testers mean who name none."""
+    mirror: tuple[str, Shadow] | None = None
+    """The revision to which requests are copied, and which requests; None: none are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class RouteView:
 
     `weights`: basis points by revision, revisions without a share included where the object names them; None: they are not
     of our making. `accepted`: the router has taken this generation. `problem`: why not, in words. `refusal`: that part of it which
-    is the router's own word.
+    is the router's own word. `mirrors`: shares of requests that are copied, in basis points, by revision or, where they go through
+    it, under the comparer's name.
     """
 
     exists: bool
@@ -73,6 +77,7 @@ class RouteView:
     problem: str = ""
     generation: int = 0
     refusal: str = ""
+    mirrors: Mapping[str, int] = field(default_factory=dict)
 
 
 ABSENT = RouteView(exists=False, problem="the route does not exist yet")
@@ -112,6 +117,19 @@ class Router(Protocol):
 
     def check(self, plan: Plan) -> SpecError | None:
         """Name the first thing in a plan that the router cannot do."""
+
+
+def beyond(router: Router, plan: Plan) -> SpecError | None:
+    """Name the first thing in a plan that the router's capabilities do not have."""
+    if router.capabilities.mirror:
+        return None
+    mirroring = next((index for index, step in enumerate(plan.steps) if step.shadow is not None), None)
+    if mirroring is None:
+        return None
+    return SpecError(
+        f"spec.rollout.steps[{mirroring}].shadow",
+        f"the router {router.name} cannot mirror requests; name a gateway under spec.traffic, or leave the step out",
+    )
 
 
 class ObjectRouter(Router, Protocol):

@@ -21,6 +21,7 @@ from typing import Any
 
 from modelrollout.api.errors import SpecError
 from modelrollout.api.scalars import Duration
+from modelrollout.api.shadow import below, kinds
 from modelrollout.api.spec import EntryService, Gateway, ParentRef, Traffic
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
@@ -29,6 +30,7 @@ from modelrollout.workload.identity import Owner, common_labels, metadata
 from modelrollout.workload.objects import REVISION_PORT, first_port, preview_service_name
 
 from .base import ABSENT, NOT_OURS, Capabilities, Parts, RouteIntent, RouteView, shares
+from .mirroring import Mirrored, matches, mirror_backend, mirror_filter, mirrors
 from .testers import REVISION_HEADER, TESTER_HEADER, led_to, tester_header, tester_token
 
 Json = Mapping[str, Any]
@@ -41,7 +43,7 @@ class GatewayRouter:
     """Exact shares down to a hundredth of a percent, for all traffic that comes through the named parents."""
 
     name = "Gateway"
-    capabilities = Capabilities(smallest_weight=1, header_match=True, reports=True)
+    capabilities = Capabilities(smallest_weight=1, header_match=True, reports=True, mirror=True)
     kinds: tuple[tuple[str, str], ...] = ((f"{GROUP}/v1", "HTTPRoute"),)
 
     def build(self, intent: RouteIntent) -> tuple[dict[str, Any], ...]:
@@ -66,8 +68,20 @@ class GatewayRouter:
         return tester_header(owner)
 
     def check(self, plan: Plan) -> SpecError | None:
-        """Every weight that a step can have can be carried out."""
-        del plan
+        """Every weight that a step can have can be carried out; what is mirrored must be among what the route takes."""
+        gateway = (plan.written.get("traffic") or {}).get("gateway") or {}
+        prefix = gateway.get("pathPrefix") or "/"
+        for index, step in enumerate(plan.steps):
+            if step.shadow is None:
+                continue
+            field = f"spec.rollout.steps[{index}].shadow.match"
+            for number, match in enumerate(step.shadow.match or ()):
+                if match.path is not None and not below(prefix, match.path):
+                    why = f"found {match.path}, which the route never sees; begin it with traffic.gateway.pathPrefix"
+                    return SpecError(f"{field}[{number}].path", f"{why} ({prefix})")
+            if gateway.get("rewritePrefix") and len(kinds(step.shadow, prefix)) > 1:
+                why = "a route that replaces a prefix (traffic.gateway.rewritePrefix) can mirror one kind of request"
+                return SpecError(field, f"{why}; name one method and one path")
         return None
 
 
@@ -77,23 +91,34 @@ def observe(raw: Json) -> RouteView:
     The route bears its owner's name. Never raises.
     """
     generation = int(raw["metadata"].get("generation") or 0)
-    weights = _weights(str(raw["metadata"]["name"]), raw)
+    name = str(raw["metadata"]["name"])
+    weights = _weights(name, raw)
     problem = refusal = _problem(raw, generation)
     if weights is None:
         problem = problem or NOT_OURS
-    return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation, refusal=refusal)
+    copied = {
+        service.removeprefix(f"{name}-"): share for rule in _weighted(raw) for service, share in mirrors(rule).items()
+    }
+    return RouteView(True, weights, not problem, problem, generation, refusal, copied)
 
 
 def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
     """The route; its order does not depend on the order of the weights."""
     owner, revisions = intent.owner, sorted(intent.weights)
-    path = {"type": "PathPrefix", "value": gateway.path_prefix or "/"}
+    prefix = gateway.path_prefix or "/"
+    everything: list[dict[str, Any]] = [{"path": {"type": "PathPrefix", "value": prefix}}]
+    copied = matches(intent.mirror[1], prefix) if intent.mirror is not None else []
     rules = []
     for name, revision in led_to(intent):
         header = {"type": "Exact", "name": TESTER_HEADER, "value": f"{tester_token(owner)}-{name}"}
-        rules.append(_rule({"path": path, "headers": [header]}, gateway, [_backend(owner, revision, 1)]))
+        tested = [{**match, "headers": [header]} for match in (*everything, *copied)]
+        rules += _rules(tested, gateway, [_backend(owner, revision, 1)])
     backends = [_backend(owner, revision, intent.weights[revision]) for revision in revisions]
-    rules.append(_rule({"path": path}, gateway, backends))
+    if intent.mirror is not None:
+        revision, shadow = intent.mirror
+        to = mirror_backend(owner.name, child_name(owner.name, revision), shadow)
+        rules += _rules(copied, gateway, backends, mirror_filter(Mirrored(shadow, to)))
+    rules += _rules(everything, gateway, backends)
     spec: dict[str, Any] = {"parentRefs": [_parent(parent) for parent in gateway.parent_refs], "rules": rules}
     if gateway.hostnames:
         spec["hostnames"] = list(gateway.hostnames)
@@ -120,7 +145,7 @@ def preview_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
     spec = {
         "parentRefs": [_parent(parent) for parent in gateway.parent_refs],
         "hostnames": list(gateway.preview_hostnames or ()),
-        "rules": [_rule(match, gateway, [backend])],
+        "rules": _rules([match], gateway, [backend]),
     }
     found = metadata(owner, name, common_labels(owner.name))
     return canonical({"apiVersion": f"{GROUP}/v1", "kind": "HTTPRoute", "metadata": found, "spec": spec})
@@ -142,11 +167,29 @@ def preview_url(owner: Owner, service: EntryService | None, gateway: Gateway | N
     return f"{'https' if safe else 'http'}://{host}{'' if other is None else f':{other}'}{path}"
 
 
-def _rule(match: Json, gateway: Gateway, backends: list[dict[str, Any]]) -> dict[str, Any]:
-    rule: dict[str, Any] = {"matches": [match], "backendRefs": backends}
-    if gateway.rewrite_prefix is not None:
-        rewrite = {"type": "ReplacePrefixMatch", "replacePrefixMatch": gateway.rewrite_prefix}
-        rule["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": rewrite}}]
+def _rules(
+    found: list[dict[str, Any]], gateway: Gateway, backends: list[dict[str, Any]], mirror: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """One rule for all matches; where a prefix is replaced one for each, since what is replaced is what was matched."""
+    filters = [] if mirror is None else [mirror]
+    if gateway.rewrite_prefix is None:
+        return [_rule(found, gateway, backends, filters)]
+    return [_rule([match], gateway, backends, [_rewritten(match, gateway), *filters]) for match in found]
+
+
+def _rewritten(match: Json, gateway: Gateway) -> dict[str, Any]:
+    prefix, put = (gateway.path_prefix or "/").rstrip("/"), gateway.rewrite_prefix or "/"
+    rest = str(match["path"]["value"]).removeprefix(prefix).rstrip("/")
+    path = {"type": "ReplacePrefixMatch", "replacePrefixMatch": f"{put.rstrip('/')}{rest}" if rest else put}
+    return {"type": "URLRewrite", "urlRewrite": {"path": path}}
+
+
+def _rule(
+    found: list[dict[str, Any]], gateway: Gateway, backends: list[dict[str, Any]], filters: list[dict[str, Any]]
+) -> dict[str, Any]:
+    rule: dict[str, Any] = {"matches": found, "backendRefs": backends}
+    if filters:
+        rule["filters"] = filters
     if gateway.timeout is not None:
         # The API's own durations know no days and have at most five digits a unit.
         rule["timeouts"] = {"request": str(Duration.of(gateway.timeout.seconds))}
@@ -181,12 +224,22 @@ def _parent(parent: ParentRef) -> dict[str, Any]:
     return found
 
 
-def _weights(owner_name: str, route: Json) -> dict[str, int] | None:
+def _weighted(route: Json) -> list[Json]:
+    """The rules that divide traffic: those without a header, one for what is mirrored and one for all the rest."""
     rules = (route.get("spec") or {}).get("rules") or []
-    weighted = [rule for rule in rules if not any(match.get("headers") for match in rule.get("matches") or ())]
-    if len(weighted) != 1:
+    return [rule for rule in rules if not any(match.get("headers") for match in rule.get("matches") or ())]
+
+
+def _weights(owner_name: str, route: Json) -> dict[str, int] | None:
+    found = [_weights_of(owner_name, rule) for rule in _weighted(route)]
+    copying = [bool(mirrors(rule)) for rule in _weighted(route)]
+    if copying not in ([False], [True, False]) or any(weights != found[-1] for weights in found):
         return None
-    backends = weighted[0].get("backendRefs") or ()
+    return found[-1]
+
+
+def _weights_of(owner_name: str, rule: Json) -> dict[str, int] | None:
+    backends = rule.get("backendRefs") or ()
     if any(backend.get("kind", "Service") != "Service" for backend in backends):
         return None
     return shares(owner_name, ((str(backend.get("name", "")), backend.get("weight")) for backend in backends))

@@ -68,6 +68,23 @@ def check_metrics(spec: ModelDeploymentSpec, plan: Plan, preset: RuntimePreset) 
         _check_paths(metric, field, preset)
 
 
+def check_comparison(plan: Plan, settings: Settings) -> None:
+    """Answers are compared by a server that the administrator has set up, and disagreement is counted by nobody else."""
+    for index, step in enumerate(plan.steps):
+        if step.shadow is not None and step.shadow.compare is not None and settings.comparer.image is None:
+            raise SpecError(
+                f"spec.rollout.steps[{index}].shadow.compare",
+                "the administrator has set up no comparer (comparer.image in the operator's settings); have one set up, or leave compare out",
+                reason="ComparerUnready",
+            )
+    for index, metric in enumerate(plan.metrics if plan.judged else ()):
+        if metric.disagreement is not None and not plan.comparisons:
+            raise SpecError(
+                f"{METRICS}[{index}].disagreement",
+                f"{metric.name} counts answers that differ, and no step compares any; give a step shadow.compare",
+            )
+
+
 def check_size(written: Mapping[str, Any]) -> None:
     """The record of a revision holds what was written and the template made of it; the API server stores 1.5 MB."""
     size = len(json.dumps(written))
@@ -100,8 +117,9 @@ def check_service(spec: ModelDeploymentSpec, name: str) -> None:
     """The entry Service takes no name that another child has, and no port twice."""
     if spec.service is None:
         return
-    if name and spec.service.name == f"{name}-preview":
-        raise SpecError("spec.service.name", f'"{spec.service.name}" is the preview Service; choose another name')
+    for other in ("preview", "comparer"):
+        if name and spec.service.name == f"{name}-{other}":
+            raise SpecError("spec.service.name", f'"{spec.service.name}" is the {other} Service; choose another name')
     seen: dict[int, int] = {}
     for index, port in enumerate(spec.service.ports or ()):
         if port.port in seen:

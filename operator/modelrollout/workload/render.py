@@ -20,13 +20,14 @@ from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.spec import ModelDeploymentSpec
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import RevisionId, check_name, identify, inputs
-from modelrollout.traffic.base import RouteIntent
+from modelrollout.traffic.base import RouteIntent, beyond
 from modelrollout.traffic.routers import router_for
 
 from . import objects, presets
 from .allowed import validate
 from .checks import (
     check_autoscaling,
+    check_comparison,
     check_metrics,
     check_provider,
     check_router,
@@ -84,7 +85,9 @@ def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
     check_autoscaling(spec, record.template)
     check_provider(spec, plan, settings)
     check_metrics(spec, plan, preset)
-    if (refusal := router_for(spec.traffic).check(plan)) is not None:
+    check_comparison(plan, settings)
+    router = router_for(spec.traffic)
+    if (refusal := beyond(router, plan) or router.check(plan)) is not None:
         raise refusal
     return Accepted(spec, plan, revision, preset, record)
 

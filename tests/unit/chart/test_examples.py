@@ -12,7 +12,9 @@ from tools.chart import ROOT
 
 EXAMPLES = sorted((ROOT / "manifests" / "examples").glob("*.yaml"))
 PROVIDER = {"name": "default", "url": "http://prometheus:9090"}
-SETTINGS = Settings.model_validate({"providers": [PROVIDER], "routers": list(RouterName)})
+SETTINGS = Settings.model_validate(
+    {"providers": [PROVIDER], "routers": list(RouterName), "comparer": {"image": "comparer:1"}}
+)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def load(path: Path) -> dict[str, Any]:
 def test_there_is_one_for_each_thing_that_people_start_with():
     assert [path.stem for path in EXAMPLES] == [
         "approval", "autoscaling", "blue-green", "canary-gateway", "custom-metrics", "istio", "minimal", "nginx", "service-router",
-        "template-overlay", "traefik",
+        "shadow", "template-overlay", "traefik",
     ]  # fmt: skip
 
 

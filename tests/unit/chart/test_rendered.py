@@ -105,6 +105,19 @@ class TestPod:
         assert (settings.workers, settings.namespaces) == (3, ("ml",))
         assert settings.provider("default") is not None
 
+    def test_the_comparer_is_set_up_unless_somebody_says_otherwise(self, render: Render):
+        def comparer(values: dict[str, Any]) -> dict[str, Any] | None:
+            settings = yaml.safe_load(one(render(values), "ConfigMap", "mr-settings")["data"]["settings.yaml"])
+            Settings.model_validate(settings)
+            return settings.get("comparer")
+
+        made = comparer({"comparer": {"image": {"repository": "r/comparer", "tag": "7"}}})
+        assert made == {"image": "r/comparer:7", "imagePullPolicy": "IfNotPresent"}
+        assert comparer({"comparer": {"image": {"digest": "sha256:ab"}}})["image"] == "modelrollout/comparer@sha256:ab"
+        assert comparer({"comparer": {"enabled": False}}) is None
+        assert comparer({"settings": {"comparer": {"image": "mine:1"}}}) == {"image": "mine:1"}
+        assert comparer({"settings": {"comparer": {"imagePullSecrets": ["s"]}}})["imagePullSecrets"] == ["s"]
+
     def test_new_settings_restart_the_pod(self, render: Render):
         def mark(values: dict[str, Any]) -> str:
             template = one(render(values), "Deployment", "mr")["spec"]["template"]
@@ -184,6 +197,13 @@ class TestRights:
         assert {one for one in found if one[:2] in every} == {
             (kind.group, kind.plural, verb) for kind in enabled for verb in verbs
         }
+
+    def test_gateways_and_their_classes_are_read_one_by_one_where_the_cluster_is_ours(self, render: Render):
+        group = "gateway.networking.k8s.io"
+        wanted = {(group, "gateways", "get"), (group, "gatewayclasses", "get")}
+        assert allowed(one(render(), "ClusterRole", "mr-gateways")["rules"]) == wanted
+        for values in ({"rbac": {"gateways": False}}, {"watchNamespaces": ["ml"]}):
+            assert "mr-gateways" not in {found["metadata"]["name"] for found in render(values)}
 
     def test_no_role_of_any_kind_knows_secrets_or_wildcards(self, render: Render):
         for values in ({}, {"watchNamespaces": ["ml"]}):

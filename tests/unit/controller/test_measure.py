@@ -125,3 +125,21 @@ def test_what_rests_in_a_step_is_not_measured_and_keeps_no_windows():
 def test_windows_that_no_covered_time_waits_for_are_not_kept():
     later = Timestamp(APPLIED + 3600)
     assert at_100_percent(LIMIT | {"gate": False}, through=later).keep_from == later
+
+
+def test_copies_are_measured_beside_stable_and_nobody_knows_how_many_there_ought_to_be():
+    mirroring = {"percent": 50, "match": [{"method": "POST"}], "compare": {"method": "Exact"}}
+    steps = [{"name": "weight-5", "shadow": mirroring}, {"weight": 50}]
+    ratio = {"total": {"series": "a"}, "bad": {"series": "b"}}
+    metrics = [
+        {"name": "errors", "errorRate": {}, "limit": "1%"},
+        {"name": "answers", "disagreement": {}, "limit": "1%"},
+        {"name": "business", "ratio": ratio, "limit": "1%"},
+    ]
+    routed = {"traffic": {"gateway": {"parentRefs": [{"name": "public"}]}}, "rollout": {"steps": steps}}
+    spec = ModelDeploymentSpec.model_validate({**SPEC, **routed, "analysis": {"metrics": metrics}})
+    children = SimpleNamespace(records={})
+    found = Measured(Settings()).subscription(KEY, status(1, 0), resolve(spec, Settings()), children, Memory())
+    assert [metric.name for metric in found.metrics] == ["errors", "answers"]
+    assert found.stable is not None
+    assert found.share == 0.0

@@ -62,7 +62,7 @@ def test_the_smallest_spec_is_an_image():
         (spec_with(replica=3), "spec.replica: no such field; did you mean replicas?"),
         (spec_with(zzz=3), "spec.zzz: no such field; known here: analysis, autoscaling, model"),
         (steps({"weight": 5, "holds": "1m"}), "spec.rollout.steps[0].holds: no such field; did you mean hold?"),
-        (steps({"hold": "1m"}), "spec.rollout.steps[0].weight: is missing"),
+        (steps({"hold": "1m"}), "spec.rollout.steps[0]: name weight or shadow"),
         (
             steps({"weight": 25}, {"weight": 10}),
             "spec.rollout.steps: weights must not fall: step 2 (10) is below step 1 (25)",
