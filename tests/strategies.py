@@ -369,9 +369,43 @@ def traffic() -> st.SearchStrategy[Spec]:
         ),
     )
     service = some(coarse=st.sampled_from(["Refuse", "Accept"]))
-    return st.one_of(
-        st.just({}), st.fixed_dictionaries({"gateway": gateway}), st.fixed_dictionaries({"service": service})
+    routers = {"gateway": gateway, "service": service, **_other_routers()}
+    return st.one_of(st.just({}), *(st.fixed_dictionaries({name: spec}) for name, spec in routers.items()))
+
+
+def _other_routers() -> dict[str, st.SearchStrategy[Spec]]:
+    hosts = st.lists(st.sampled_from(["fraud.example.com", "*.example.com"]), min_size=1, max_size=2)
+    paths = st.sampled_from(["/", "/v1/fraud", "/v1/", "/a%20b"])
+    ingress_route = some(
+        entryPoints=st.lists(st.sampled_from(["web", "websecure"]), min_size=1, max_size=2),
+        hostnames=hosts,
+        pathPrefix=paths,
+        middlewares=st.lists(
+            st.builds(lambda name, rest: {"name": name, **rest}, labels(), some(namespace=labels())), max_size=2
+        ),
+        tls=some(secretName=labels(), certResolver=st.just("letsencrypt")),
+        ingressClass=labels(),
     )
+    istio = st.builds(
+        lambda hosts, rest: {"hosts": hosts, **rest},
+        st.lists(st.sampled_from(["fraud", "fraud.example.com", "*.example.com", "*"]), min_size=1, max_size=2),
+        some(
+            gateways=st.lists(st.sampled_from(["mesh", "public", "gateways/public"]), min_size=1, max_size=2),
+            pathPrefix=paths,
+            timeout=durations(),
+        ),
+    )
+    nginx = st.builds(
+        lambda hosts, rest: {"hosts": hosts, **rest},
+        hosts,
+        some(
+            ingressClassName=labels(),
+            pathPrefix=paths,
+            tls=some(secretName=labels()),
+            annotations=st.just({"nginx.ingress.kubernetes.io/proxy-body-size": "20m"}),
+        ),
+    )
+    return {"traefik": some(ingressRoute=ingress_route), "istio": istio, "nginx": nginx}
 
 
 def _are_gateways(parents: list[Spec]) -> bool:
@@ -622,6 +656,26 @@ FAULTS: dict[str, Fault] = {
     "paused in words": _put("rollout", "paused", value="yes"),
     "a negative attempt": _put("rollout", "attempt", value=-1),
     "two routers": _put("traffic", value={"gateway": {"parentRefs": [{"name": "public"}]}, "service": {}}),
+    "an entry point with a backquote": _put("traffic", value={"traefik": {"ingressRoute": {"entryPoints": ["a`b"]}}}),
+    "a virtual service without hosts": _put("traffic", value={"istio": {"gateways": ["mesh"]}}),
+    "a gateway of two namespaces": _put("traffic", value={"istio": {"hosts": ["a"], "gateways": ["a/b/c"]}}),
+    "an ingress without hosts": _put("traffic", value={"nginx": {}}),
+    "a snippet": _put(
+        "traffic",
+        value={"nginx": {"hosts": ["a"], "annotations": {"nginx.ingress.kubernetes.io/configuration-snippet": "a"}}},
+    ),
+    "a canary's annotation": _put(
+        "traffic", value={"nginx": {"hosts": ["a"], "annotations": {"nginx.ingress.kubernetes.io/canary-weight": "5"}}}
+    ),
+    "an annotation of another controller": _put(
+        "traffic", value={"nginx": {"hosts": ["a"], "annotations": {"proxy-body-size": "5m"}}}
+    ),
+    "an annotation that ends its line": _put(
+        "traffic",
+        value={"nginx": {"hosts": ["a"], "annotations": {"nginx.ingress.kubernetes.io/limit-rps": "5;\nreturn"}}},
+    ),
+    "a path with a backquote": _put("traffic", value={"traefik": {"ingressRoute": {"pathPrefix": "/`"}}}),
+    "three routers": _put("traffic", value={"service": {}, "traefik": {}, "gateway": {"parentRefs": [{"name": "a"}]}}),
     "a gateway without parents": _put("traffic", value={"gateway": {"parentRefs": []}}),
     "a host name with a path": _put(
         "traffic", value={"gateway": {"parentRefs": [{"name": "a"}], "hostnames": ["a.example.com/x"]}}

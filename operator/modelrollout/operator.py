@@ -28,6 +28,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCo
 from modelrollout import __version__
 from modelrollout.api.errors import SettingsError
 from modelrollout.api.settings import Settings
+from modelrollout.controller.kinds import kinds_of
 from modelrollout.controller.reconcile import Controller
 from modelrollout.controller.views import watched
 from modelrollout.kube.client import Client, load_configuration
@@ -38,7 +39,6 @@ from modelrollout.kube.kinds import (
     AUTOSCALER,
     CONTROLLER_REVISION,
     DEPLOYMENT,
-    HTTP_ROUTE,
     LEASE,
     MODEL_DEPLOYMENT,
     OWNER_LABEL,
@@ -66,8 +66,8 @@ log = logging.getLogger(__name__)
 
 WATCHED = (MODEL_DEPLOYMENT, ROLLOUT_COMMAND)
 """What people write; kopf watches it."""
-CHILDREN = (DEPLOYMENT, SERVICE, CONTROLLER_REVISION, AUTOSCALER, HTTP_ROUTE)
-"""What is made of it, with our label; ten times as many, which is too many for kopf's memory."""
+CHILDREN = (DEPLOYMENT, SERVICE, CONTROLLER_REVISION, AUTOSCALER)
+"""What is made of it, with our label; ten times as many, which is too many for kopf's memory. And `routes`."""
 
 EXIT_USAGE = 2
 EXIT_LOST_LEASE = 3
@@ -76,6 +76,11 @@ READABLE = 30_000
 read would end every watch and every list that it is in. Depth is measured before anything else is done with an object."""
 QUEUE_HANGS = 60.0
 """Seconds without a turn of the queue after which the process counts as hung."""
+
+
+def routes(settings: Settings) -> tuple[Kind, ...]:
+    """The kinds of the routers that the administrator has enabled; they may be missing."""
+    return tuple(kind for router in settings.routers for kind in kinds_of(router))
 
 
 class Optional:
@@ -121,7 +126,7 @@ class Operator:
         self.store = Store(watched(self.settings), self._woken)
         ProcessCollector(registry=self.registry)
         Info("modelrollout_build", "Version of the operator", registry=self.registry).info({"version": __version__})
-        for kind in WATCHED + CHILDREN:
+        for kind in WATCHED + CHILDREN + routes(self.settings):
             gauge = Gauge(f"modelrollout_{kind.plural}", f"{kind.kind}s in view", registry=self.registry)
             gauge.set_function(partial(self.store.count, kind.kind))
 
@@ -203,18 +208,19 @@ class Operator:
 
     def _watch(self, api: Client, lister: Lister, listed: Sequence[Listed]) -> None:
         for one in listed:
-            for namespace in lister.namespaces if one.kind in CHILDREN else ():
+            for namespace in () if one.kind in WATCHED else lister.namespaces:
                 watcher = Watcher(api, self.store, lister, self.clock, one, namespace)
                 self.supervisor.start(f"watch {one.kind.plural} {namespace}", watcher.run())
 
     async def _listed(self, api: Client) -> list[Listed]:
         listed = [Listed(MODEL_DEPLOYMENT, self.settings.selector or ""), Listed(ROLLOUT_COMMAND)]
-        for kind in CHILDREN:
-            if kind is HTTP_ROUTE and not await api.serves(HTTP_ROUTE):
-                log.info("no Gateway API here; asking for it now and then")
-                self.supervisor.start("gateway-api", Optional(api, HTTP_ROUTE, self.clock).run())
+        listed += [Listed(kind, OWNER_LABEL) for kind in CHILDREN]
+        for kind in routes(self.settings):
+            if await api.serves(kind):
+                listed.append(Listed(kind, OWNER_LABEL))
                 continue
-            listed.append(Listed(kind, OWNER_LABEL))
+            log.info("no %s here; asking for it now and then", kind)
+            self.supervisor.start(f"optional {kind.plural}", Optional(api, kind, self.clock).run())
         return listed
 
     async def stop(self) -> None:

@@ -6,21 +6,23 @@ from pathlib import Path
 import pytest
 import yaml
 
-from modelrollout.api.settings import Settings
+from modelrollout.api.settings import RouterName, Settings
 from modelrollout.api.spec import Autoscaling, EntryService, Traffic
 from modelrollout.kube.kinds import KINDS
 from modelrollout.kube.projection import desired_digest, observed_digest
 from modelrollout.traffic.base import RouteIntent
-from modelrollout.traffic.routers import router_for
+from modelrollout.traffic.routers import OBJECT_ROUTERS, router_for
 from modelrollout.workload import objects
 from modelrollout.workload.identity import Owner
 from modelrollout.workload.records import PlanRecord, RevisionRecord
 from modelrollout.workload.render import accept, render
+from tests.api.routers import define_routers
+from tests.unit.traffic.specs import SPECS
 
 pytestmark = pytest.mark.cluster
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-SETTINGS = Settings.model_validate({"providers": [{"url": "http://prometheus:9090"}]})
+SETTINGS = Settings.model_validate({"providers": [{"url": "http://prometheus:9090"}], "routers": list(RouterName)})
 ABSENT = "(absent)"
 UID = "4b2ac1a1-7d6f-4c1e-9b1e-3a5a7a9d2f10"
 
@@ -72,6 +74,23 @@ def test_all_objects_of_a_spec_come_back_as_they_were_sent(cluster, space, name)
     hold(cluster, made, kinds={"Deployment", "Service", "ControllerRevision"})
 
 
+@pytest.mark.parametrize("name", sorted(SPECS))
+def test_the_objects_of_every_router_come_back_as_they_were_sent(cluster, space, name):
+    define_routers(cluster.kubectl)
+    records = [accept(spec | {"traffic": SPECS[name]}, SETTINGS, "fraud").record for spec in TWO]
+    weights = dict(zip((record.revision for record in records), (9_950, 50), strict=True))
+    intent = RouteIntent(
+        Owner(space.namespace, "fraud", UID),
+        weights,
+        {record.revision: record for record in records},
+        Traffic.model_validate(SPECS[name]),
+        candidate=records[1].revision,
+    )
+    made = OBJECT_ROUTERS[name].build(intent)
+    hold(cluster, made, kinds={kind for _, kind in OBJECT_ROUTERS[name].kinds})
+
+
+TWO = [{"server": {"image": f"fraud:{tag}"}, "analysis": {"mode": "None"}} for tag in "12"]
 WIDE = {
     "version": "1.2.3+cu121",
     "model": {"name": "fraud", "uri": "s3://models/fraud", "format": "onnx"},

@@ -20,6 +20,7 @@ from demo.install import Release
 from demo.places import MANIFESTS
 from demo.stage import Stage, provide_images
 from tests.api.kubectl import Kubectl
+from tests.api.routers import define_routers
 from tests.cluster import Cluster, ClusterInfo, Flavor, make_cluster
 from tests.cluster.commands import run
 from tests.cluster.locks import exclusive
@@ -116,11 +117,13 @@ def installed(cluster: Cluster) -> Iterator[ClusterInfo]:
         "settings.providers[0].name": "default",
         "settings.providers[0].url": info.prometheus.pod_url,
         "watchNamespaces": f"{{{MODELS}}}",
+        "settings.routers": "{Gateway,Traefik}",
         "settings.checkpointEvery": "2s",  # progress is read from status here, and nobody waits five minutes for it
         "podAnnotations.e2e/image": provide_images(Stage(cluster, info), default_steps()),
     }
     release = Release(info, "modelrollout-e2e", OPERATORS, MODELS, [MANIFESTS / "operator.yaml"], settings)
     release.remove()
+    define_routers(Kubectl(info.kubectl, info.environment(), MODELS))
     release.install()
     yield info
     if not os.environ.get("MODELROLLOUT_E2E_KEEP"):

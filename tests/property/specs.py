@@ -13,6 +13,7 @@ from typing import Any
 from modelrollout.api.settings import Settings
 from modelrollout.api.spec import ModelDeploymentSpec
 from modelrollout.rollout.plan import Plan, resolve
+from tests.unit.traffic.specs import SPECS
 
 STEPS: tuple[list[dict[str, Any]] | None, ...] = (
     [{"weight": 5, "hold": "30s"}, {"weight": 25, "hold": "45s"}, {"weight": 100, "hold": "30s"}],
@@ -122,6 +123,8 @@ METRICS: tuple[list[dict[str, Any]] | None, ...] = (
 )
 """None: `analysis.mode: None`."""
 
+ROUTED = tuple(SPECS.values())
+"""One spec of each router that has objects; decisions must not tell them apart."""
 INCONCLUSIVE = ("Hold", "Promote", "Rollback")
 _SETTINGS = Settings()
 
@@ -144,7 +147,7 @@ class Wish:
     quick: bool = False
     """Steps end when the evidence is there."""
     service: bool = False
-    """The replica-ratio router instead of a Gateway."""
+    """The replica-ratio router instead of one of `ROUTED`."""
     at_once: bool = False
     """Strategy BlueGreen, where the steps allow it."""
     replace: bool = False
@@ -216,5 +219,6 @@ def _spec(wish: Wish) -> dict[str, Any]:
     if wish.service:
         spec["traffic"] = {"service": {"coarse": "Accept"}}
     else:
-        spec["traffic"] = {"gateway": {"parentRefs": [{"name": "public"}]}}
+        mirrors = any("shadow" in step for step in spec["rollout"]["steps"])
+        spec["traffic"] = SPECS["Gateway"] if mirrors else ROUTED[wish.metrics % len(ROUTED)]
     return spec

@@ -97,9 +97,28 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [get, list, watch, create, patch, delete]
+{{- /* Of routers only those that are enabled. */}}
+{{- $routers := dig "routers" (list "Gateway") .Values.settings }}
+{{- if has "Gateway" $routers }}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+{{- if has "Traefik" $routers }}
+- apiGroups: [traefik.io]
+  resources: [traefikservices, ingressroutes]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+{{- if has "Istio" $routers }}
+- apiGroups: [networking.istio.io]
+  resources: [virtualservices]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+{{- if has "Nginx" $routers }}
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
   verbs: [get, create, patch, delete]

@@ -73,7 +73,7 @@ class Reason(Enum):
     # Something has to be changed by a person
     INVALID_SPEC = "InvalidSpec"
     FOREIGN_OBJECT = "ForeignObject"
-    GATEWAY_MISSING = "GatewayMissing"
+    ROUTER_MISSING = "RouterMissing"
     MIRROR_UNSUPPORTED = "MirrorUnsupported"
     COMPARER_UNREADY = "ComparerUnready"
     REFUSED_BY_SERVER = "RefusedByServer"
@@ -174,7 +174,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.ROUTE_NOT_ACCEPTED: Explanation(
         "The router does not accept the route, or no gateway of that name has taken it.",
-        "Read the route's status; check `traffic.gateway.parentRefs`.",
+        "Read the route's status; check what `traffic` names: `gateway.parentRefs`, say.",
     ),
     Reason.TRAFFIC_MISMATCH: Explanation(
         "The measured share of requests differs from the weight for long.", "Check for callers that bypass the router."
@@ -242,9 +242,9 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.FOREIGN_OBJECT: Explanation(
         "An object of the needed name exists and is not ours.", "Delete or rename it, or rename the ModelDeployment."
     ),
-    Reason.GATEWAY_MISSING: Explanation(
-        "The cluster has no Gateway API.",
-        "Install it, or leave out `traffic.gateway`.",
+    Reason.ROUTER_MISSING: Explanation(
+        "The cluster does not serve the kinds of the router that the spec names, or the operator is not set up for it.",
+        "Install it, have it added to the settings (`routers`), or name another router under `traffic`.",
     ),
     Reason.MIRROR_UNSUPPORTED: Explanation(
         "The step mirrors requests, and the gateway cannot do that or it is not known whether it can: some gateways answer every request with an error instead.",

@@ -192,6 +192,19 @@ class Logging(Model):
     """debug, info, warning or error."""
 
 
+class RouterName(Enum):
+    """A router that has kinds of its own."""
+
+    GATEWAY = "Gateway"
+    """Gateway API."""
+    TRAEFIK = "Traefik"
+    """TraefikService and IngressRoute."""
+    ISTIO = "Istio"
+    """VirtualService."""
+    NGINX = "Nginx"
+    """Ingress for ingress-nginx."""
+
+
 class Settings(Model):
     """All settings of the operator. File (YAML), then environment, then flags; the later wins."""
 
@@ -199,6 +212,8 @@ class Settings(Model):
     """Where metrics are asked."""
     runtimes: tuple[RuntimePreset, ...] = ()
     """Presets beside the built-in ones; one of the same name replaces it."""
+    routers: tuple[RouterName, ...] = (RouterName.GATEWAY,)
+    """Routers that a ModelDeployment may name, beside Service; the operator watches their kinds and needs the right to write them."""
     pod_security: PodSecurity = PodSecurity()
     """What pod templates may ask for."""
     comparer: ComparerSettings = ComparerSettings()

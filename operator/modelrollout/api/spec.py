@@ -14,14 +14,15 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from .analysis import Analysis
 from .base import Enum, Flag, Model, Whole, rule, unique, validations
+from .istio import Istio
+from .nginx import Nginx
+from .routing import ROUTERS, Hostname, PathPrefix, found_too_many, one_router
 from .scalars import FULL_WEIGHT, Duration, Weight
-from .shadow import PATH_PATTERN, Shadow
+from .shadow import Shadow
+from .traefik import Traefik
 from .warmup import WarmUp
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
-Hostname = Annotated[
-    str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", max_length=253)
-]
 Opaque = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 NAME_LIMIT = 36
@@ -167,9 +168,9 @@ class Gateway(
     """Host names that it answers."""
     preview_hostnames: Annotated[list[Hostname], Field(max_length=16, min_length=1)] | None = None
     """Host names at which the candidate alone answers, whatever its weight. Whoever reaches the Gateway reaches it there."""
-    path_prefix: Annotated[str, Field(pattern=PATH_PATTERN, max_length=1024)] | None = None
+    path_prefix: PathPrefix | None = None
     """Requests below this path. Default: `/`."""
-    rewrite_prefix: Annotated[str, Field(pattern=PATH_PATTERN, max_length=1024)] | None = None
+    rewrite_prefix: PathPrefix | None = None
     """What replaces the prefix before the server sees it."""
     timeout: Duration | None = None
     """Longest time for a request."""
@@ -197,23 +198,34 @@ class ServiceRouter(Model):
     """Accept: steps finer than the pods allow are carried out as near as possible and shown as effectiveWeight. Default: Refuse."""
 
 
-class Traffic(
-    Model,
-    json_schema_extra=validations(
-        rule("!(has(self.gateway) && has(self.service))", "name exactly one router, found gateway and service")
-    ),
-):
+class Traffic(Model, json_schema_extra=validations(one_router())):
     """How traffic reaches the versions; without it, by the ratio of pods behind the entry Service."""
 
     gateway: Gateway | None = None
     """Gateway API."""
     service: ServiceRouter | None = None
     """Replica ratio behind the entry Service, on any cluster."""
+    traefik: Traefik | None = None
+    """Traefik's own TraefikService and IngressRoute."""
+    istio: Istio | None = None
+    """Istio's VirtualService."""
+    nginx: Nginx | None = None
+    """Ingresses with the canary annotations of ingress-nginx."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The fields of the routers that are set."""
+        return tuple(field for field in ROUTERS if getattr(self, field) is not None)
+
+    @property
+    def router(self) -> str:
+        """The router by name; where none is named, Service."""
+        return ROUTERS[next(iter(self.named), "service")]
 
     @model_validator(mode="after")
     def _one_router(self) -> Self:
-        if self.gateway is not None and self.service is not None:
-            raise ValueError("name exactly one router, found gateway and service")
+        if len(self.named) > 1:
+            raise ValueError(found_too_many(self.named))
         return self
 
 
@@ -448,7 +460,7 @@ _ROUTED = (
     "!has(self.rollout) || (has(self.traffic) && has(self.traffic.gateway)) || (has(self.rollout.steps) "
     "? !self.rollout.steps.exists(s, has(s.shadow)) : !has(self.rollout.strategy) || self.rollout.strategy != 'Shadow')"
 )
-_ROUTED_TEXT = "a Service cannot mirror requests: name traffic.gateway, or use steps without shadow"
+_ROUTED_TEXT = "only a Gateway can mirror requests: name traffic.gateway, or use steps without shadow"
 
 
 # CEL cannot look into the opaque pod template, so an image that stands only there is checked by the operator.

@@ -146,7 +146,7 @@ class TrafficStatus(StatusModel):
     """What the router was told and whether it has done it."""
 
     router: Word | None = None
-    """Gateway or Service."""
+    """Which router divides traffic, such as Gateway or Service."""
     set_at: Timestamp | None = None
     """When the weights above were recorded."""
     applied_at: Timestamp | None = None

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from modelrollout.api.errors import SpecError
-from modelrollout.api.settings import Provider, Settings
+from modelrollout.api.settings import Provider, RouterName, Settings
 from modelrollout.kube.kinds import GROUP, MODEL_DEPLOYMENT
 
 from .failures import ExitCode, Failure, Refused
@@ -36,13 +36,13 @@ class Manifest:
     spec: Mapping[str, Any]
 
     def settings(self, given: Settings | None) -> Settings:
-        """The settings given, else those of a cluster that has the metrics provider which the spec names."""
+        """The settings given, else those of a cluster that has the metrics provider and the router which the spec names."""
         if given is not None:
             return given
         analysis = self.spec.get("analysis")
         named = analysis.get("provider") if isinstance(analysis, Mapping) else None
         provider = {"name": named if isinstance(named, str) else "default", "url": "http://prometheus.invalid"}
-        return Settings(providers=(Provider.model_validate(provider),))
+        return Settings(providers=(Provider.model_validate(provider),), routers=tuple(RouterName))
 
     def refused(self, error: SpecError) -> Refused:
         """The words for a spec that cannot be carried out."""

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from modelrollout.api.scalars import Timestamp, Weight
 from modelrollout.api.status import DesiredState, MetricStatus, Mode, RevisionStatus, Role
 from modelrollout.rollout.plan import Plan, PlanStep
-from modelrollout.traffic.gateway_api import CANDIDATE
+from modelrollout.traffic.testers import CANDIDATE
 
 from .deployment import Deployment
 from .outlook import advice, outlook

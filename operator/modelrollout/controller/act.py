@@ -21,7 +21,6 @@ from modelrollout.kube.errors import Conflict, Forbidden, Invalid, NotFound
 from modelrollout.kube.kinds import (
     AUTOSCALER,
     DEPLOYMENT,
-    HTTP_ROUTE,
     KINDS,
     POD_MONITOR,
     SERVICE,
@@ -34,9 +33,9 @@ from modelrollout.rollout.mirroring import mirrored
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.rollout.situation import Problem
-from modelrollout.runtime.store import Store
+from modelrollout.runtime.store import Entry, Store
 from modelrollout.traffic.base import RouteIntent
-from modelrollout.traffic.routers import router_for
+from modelrollout.traffic.routers import OBJECT_ROUTERS, router_for
 from modelrollout.workload import objects
 from modelrollout.workload.comparer import comparer_name
 from modelrollout.workload.identity import Owner
@@ -45,7 +44,7 @@ from modelrollout.workload.records import RevisionRecord
 from .children import Children
 from .comparing import Comparer, unmonitor
 from .fields import plan_fields
-from .kinds import Remembered, ServedKinds
+from .kinds import ROUTED, Remembered, ServedKinds, kinds_of
 from .views import DeploymentView, seen
 
 Json = Mapping[str, Any]
@@ -66,6 +65,8 @@ class Pass:
     drained: bool = True
     """Whether pods without weight may go now; otherwise they are `left` for a later pass."""
     left: bool = False
+    routed: set[tuple[str, str]] | None = None
+    """What the router is made of now, by (kind, name); None where it was not built, so that what there is stays."""
     problems: list[Problem] = field(default_factory=list)
     drifts: list[str] = field(default_factory=list)
     """Values of ours that somebody else had changed and that were put back, in words."""
@@ -94,16 +95,16 @@ class Actor:
     wanted: Remembered = field(default_factory=Remembered)
     """By uid, the digest that an object was last made to have: what differs from it now was changed by somebody else."""
 
-    async def grounds(self, plan: Plan) -> tuple[bool, bool]:
+    async def grounds(self, plan: Plan) -> tuple[bool, ...]:
         """Which optional kinds there are; an act stands on these, the plan, the recorded status and the children."""
-        routes = plan.router == "Gateway" and await self.served.has(HTTP_ROUTE)
-        return routes, await self.served.has(POD_MONITOR)
+        return tuple([await self.served.has(kind) for kind in (*kinds_of(plan.router), POD_MONITOR)])
 
     async def act(self, work: Pass) -> None:
         """One pass. Raises `Moved` to have it decided again, and `ApiError` for what passes by itself."""
         await self._services(work)
         await self._comparer(work)
         await self._route(work)
+        await self._unroute(work)
         await self._pods(work)
         await self._entries(work)
         await self._monitor(work)
@@ -143,9 +144,8 @@ class Actor:
             text = f"ControllerRevision {child_name(work.owner.name, lost.revision)} is gone or cannot be read; the route stays as it is. Restore it from a backup, or promote the other version."
             work.problems.append(Problem(Reason.RECORD_MISSING, text))
             return
-        if work.plan.router == "Gateway" and not await self.served.has(HTTP_ROUTE):
-            text = "The cluster does not serve gateway.networking.k8s.io/v1 HTTPRoutes. Install the Gateway API, or leave out spec.traffic.gateway."
-            work.problems.append(Problem(Reason.GATEWAY_MISSING, text))
+        if (lacking := await self.served.lacking(work.plan)) is not None:
+            work.problems.append(lacking)
             return
         intent = RouteIntent(
             owner=work.owner,
@@ -156,8 +156,19 @@ class Actor:
             candidate=next((entry.revision for entry, _ in live.values() if entry.role is Role.CANDIDATE), None),
             mirror=mirror if mirror is not None and mirror[0] in live else None,
         )
-        for manifest in router_for(fields.traffic).build(intent):
+        built = router_for(fields.traffic).build(intent)
+        work.routed = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in built}
+        for manifest in built:
             await self._ensure(work, manifest)
+
+    async def _unroute(self, work: Pass) -> None:
+        """Remove what the router is no longer made of, and what another was made of once this one carries the traffic."""
+        mine = {kind.kind for kind in kinds_of(work.plan.router)}
+        for (kind, name), entry in work.children.routes.items():
+            if kind not in mine and not work.drained:
+                work.left = True
+            elif kind not in mine or (work.routed is not None and (kind, name) not in work.routed):
+                await self._delete(Ref(ROUTED[kind], work.owner.namespace, name), entry)
 
     async def _pods(self, work: Pass) -> None:
         for entry, record in work.records():
@@ -186,14 +197,14 @@ class Actor:
 
     async def _may_shrink(self, work: Pass, entry: RevisionStatus, replicas: int) -> None:
         """Pods go only after a fresh look at the route shows that it needs no more of them."""
-        if work.plan.router != "Gateway" or work.children.route is None:
-            return
         if work.plan.in_place and work.status.down is not None and entry.role is Role.STABLE:
             return  # by order: there is nowhere else for its traffic to go
-        if await self._refresh(Ref(HTTP_ROUTE, work.owner.namespace, work.owner.name)):
-            raise Moved(f"route {work.owner.name} changed before a scale-down")
-        route = work.children.route.view.route
-        carried = max((found or {}).get(entry.revision, 0) for found in (route.weights, route.mirrors)) if route else 0
+        for kind, name in work.children.routes:
+            if await self._refresh(Ref(ROUTED[kind], work.owner.namespace, name)):
+                raise Moved(f"{kind} {name} changed before a scale-down")
+        parts = {ref: found.view.route for ref, found in work.children.routes.items()}
+        views = [router.observe(work.owner.name, parts) for router in OBJECT_ROUTERS.values()]
+        carried = max((found or {}).get(entry.revision, 0) for view in views for found in (view.weights, view.mirrors))
         full = work.status.rollout.replicas if work.status.rollout and work.plan.autoscaled else work.plan.replicas
         floor = need(full, carried) if work.plan.surge is None else remaining(full, carried)
         if replicas < floor:
@@ -209,7 +220,7 @@ class Actor:
         fields = plan_fields(work.plan)
         candidate = work.record_of(Role.CANDIDATE)
         serving = work.record_of(Role.STABLE)
-        if work.plan.router == "Gateway":
+        if work.plan.router != "Service":
             if serving is not None or not any(entry.role is Role.STABLE for entry in work.status.revisions):
                 made = objects.entry_service(work.owner, fields.service, [serving] if serving else [])
                 await self._ensure(work, made)
@@ -233,18 +244,19 @@ class Actor:
         for (kind, name), entry in work.children.named.items():
             if kind not in _REMOVABLE or (kind, name) in wanted:
                 continue
-            ref = Ref(_REMOVABLE[kind], work.owner.namespace, name)
             if (kind, name) == (DEPLOYMENT.kind, comparer_name(work.owner.name)):
-                await unmonitor(
-                    self.api, self.served, work.owner
-                )  # first: while the Deployment is there this is tried again
-            try:
-                await self.api.delete(ref, uid=entry.uid, resource_version=entry.resource_version)
-            except NotFound:
-                self.store.missing(kind, (ref.namespace, name), entry.version)
-            except Conflict:
-                await self._refresh(ref)
-                raise Moved(f"{ref} changed before it was deleted") from None
+                # First: while the Deployment is there this is tried again.
+                await unmonitor(self.api, self.served, work.owner)
+            await self._delete(Ref(_REMOVABLE[kind], work.owner.namespace, name), entry)
+
+    async def _delete(self, ref: Ref, entry: Entry[Any]) -> None:
+        try:
+            await self.api.delete(ref, uid=entry.uid, resource_version=entry.resource_version)
+        except NotFound:
+            self.store.missing(ref.kind.kind, (ref.namespace, ref.name), entry.version)
+        except Conflict:
+            await self._refresh(ref)
+            raise Moved(f"{ref} changed before it was deleted") from None
 
     def _compared(self, work: Pass) -> set[tuple[str, str]]:
         """The comparer, while it is needed and, with the last copies under way, for a drain afterwards."""
@@ -298,17 +310,16 @@ def _serves(entry: RevisionStatus) -> bool:
     return entry.role in (Role.STABLE, Role.CANDIDATE)
 
 
-_REMOVABLE: dict[str, Kind] = {kind.kind: kind for kind in (AUTOSCALER, HTTP_ROUTE, SERVICE, DEPLOYMENT)}
+_REMOVABLE: dict[str, Kind] = {kind.kind: kind for kind in (AUTOSCALER, SERVICE, DEPLOYMENT)}
 
 
 def _routed(work: Pass) -> set[tuple[str, str]]:
     """What requests are sent to right now although status knows nothing of it: a status may come back from an old backup."""
-    route = work.children.route.view.route if work.children.route else None
-    carried = (route.weights or {}) if route else {}
     known = {entry.revision for entry in work.status.revisions}
     names = [
         child_name(work.owner.name, revision)
-        for revision, weight in carried.items()
+        for found in work.children.routes.values()
+        for revision, weight in (found.view.route.weights or {}).items()
         if weight and revision not in known
     ]
     return {(kind.kind, name) for name in names for kind in (DEPLOYMENT, SERVICE, AUTOSCALER)}
@@ -321,10 +332,6 @@ def _wanted(work: Pass) -> set[tuple[str, str]]:
         (SERVICE.kind, objects.entry_service_name(owner.name, fields.service)),
         (SERVICE.kind, objects.preview_service_name(owner.name)),
     }
-    if work.plan.router == "Gateway":
-        wanted.add((HTTP_ROUTE.kind, owner.name))
-        if fields.traffic and fields.traffic.gateway and fields.traffic.gateway.preview_hostnames:
-            wanted.add((HTTP_ROUTE.kind, objects.preview_service_name(owner.name)))
     for entry in work.status.revisions:
         name = child_name(owner.name, entry.revision)
         wanted |= {(DEPLOYMENT.kind, name), (SERVICE.kind, name)}

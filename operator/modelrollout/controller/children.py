@@ -13,7 +13,6 @@ from modelrollout.kube.kinds import (
     AUTOSCALER,
     CONTROLLER_REVISION,
     DEPLOYMENT,
-    HTTP_ROUTE,
     ROLLOUT_COMMAND,
     SERVICE,
     Kind,
@@ -23,7 +22,8 @@ from modelrollout.runtime.store import Entry, Store
 from modelrollout.workload.comparer import comparer_name
 from modelrollout.workload.records import PlanRecord, RevisionRecord
 
-from .views import CommandView, DeploymentView, HttpRouteView
+from .kinds import ROUTED
+from .views import CommandView, DeploymentView, RoutedView
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class Children:
     deployments: dict[str, Entry[DeploymentView]]
     records: dict[str, RevisionRecord]
     plans: dict[str, PlanRecord]
-    route: Entry[HttpRouteView] | None
+    routes: dict[tuple[str, str], Entry[RoutedView]]
+    """The objects of routers, by (kind, name): of the one in force, and of one that the spec named before."""
     commands: tuple[tuple[str, Entry[CommandView]], ...]
     named: dict[tuple[str, str], Entry[Any]]
     """Everything of ours, by (kind, name)."""
@@ -44,7 +45,7 @@ class Children:
     def of(cls, store: Store, key: Key, uid: str) -> Children:
         """Gather what the resource with this uid owns."""
         named: dict[tuple[str, str], Entry[Any]] = {}
-        for kind in (DEPLOYMENT, SERVICE, CONTROLLER_REVISION, HTTP_ROUTE, AUTOSCALER):
+        for kind in (DEPLOYMENT, SERVICE, CONTROLLER_REVISION, AUTOSCALER, *ROUTED.values()):
             for name, entry in store.children(key, kind.kind):
                 if entry.view.controller == uid:
                     named[kind.kind, name] = entry
@@ -66,7 +67,7 @@ class Children:
             },
             records=records,
             plans=plans,
-            route=named.get((HTTP_ROUTE.kind, key[1])),
+            routes={(kind_name, name): entry for (kind_name, name), entry in named.items() if kind_name in ROUTED},
             commands=tuple(store.children(key, ROLLOUT_COMMAND.kind)),
             named=named,
         )

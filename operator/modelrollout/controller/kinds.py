@@ -1,4 +1,4 @@
-"""Small memories of the acting side: which optional kinds this cluster serves, and what was written last."""
+"""The kinds of routers, and small memories of the acting side: which optional kinds are served, and what was written last."""
 
 from __future__ import annotations
 
@@ -7,15 +7,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelrollout.api.reasons import Reason
 from modelrollout.kube.api import KubeApi
 from modelrollout.kube.errors import ApiError
-from modelrollout.kube.kinds import Kind
+from modelrollout.kube.kinds import KINDS, Kind
 from modelrollout.kube.projection import desired_digest
+from modelrollout.rollout.plan import Plan
+from modelrollout.rollout.situation import Problem
 from modelrollout.runtime.clock import Clock
+from modelrollout.traffic.routers import OBJECT_ROUTERS, READERS
+
+from .fields import plan_fields
 
 ASK_AGAIN = 60.0
 """Seconds for which an answer is taken as true: CRDs come and go."""
 _REMEMBERED = 20_000
+
+ROUTED: Mapping[str, Kind] = {KINDS[kind].kind: KINDS[kind] for kind in READERS}
+"""The kinds of all routers, by name."""
+
+
+def kinds_of(router: str) -> tuple[Kind, ...]:
+    """The kinds of a router's own objects; none where the shares are made of pods."""
+    return tuple(KINDS[kind] for kind in OBJECT_ROUTERS[router].kinds) if router in OBJECT_ROUTERS else ()
 
 
 class Remembered(OrderedDict[str, str]):
@@ -30,7 +44,7 @@ class Remembered(OrderedDict[str, str]):
 
 @dataclass(slots=True)
 class ServedKinds:
-    """Optional kinds: HTTPRoute, PodMonitor."""
+    """Optional kinds: those of routers, PodMonitor."""
 
     api: KubeApi
     clock: Clock
@@ -52,6 +66,16 @@ class ServedKinds:
             raise
         self._answers[kind.kind] = (served, now)
         return served
+
+    async def lacking(self, plan: Plan) -> Problem | None:
+        """Why the router of a plan cannot be used in this cluster, if it cannot. Raises `ApiError`."""
+        for kind in kinds_of(plan.router):
+            if not await self.has(kind):
+                traffic = plan_fields(plan).traffic
+                field = ".".join(("spec.traffic", *(traffic.named if traffic else ())))
+                text = f"The cluster does not serve {kind.api_version} {kind}. Install it, or name another router than {field}."
+                return Problem(Reason.ROUTER_MISSING, text)
+        return None
 
     def forget(self, manifest: Mapping[str, Any]) -> None:
         """An unwatched object was removed: the next time it is news again."""

@@ -35,7 +35,7 @@ class Settled:
     """The Store's stamp before an act, and which optional kinds were served."""
 
     stamp: int
-    grounds: tuple[bool, bool]
+    grounds: tuple[bool, ...]
 
 
 class Now(NamedTuple):
@@ -60,6 +60,8 @@ class Memory:
     """Of the status as last decided, the progress that may not be written yet."""
     recorded: tuple[str, ModelDeploymentStatus] | None = None
     """What the server has stored of the last status (its fingerprint), and that status, where it did not take all of it."""
+    lacking: Problem | None = None
+    """Why the router that the spec names cannot be used in this cluster."""
     saved_at: float = 0.0
     """Monotonic time of the last status write."""
     ready_since: dict[str, float] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from modelrollout.api.errors import RecordError, SpecError
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.settings import Settings
 from modelrollout.api.status import ModelDeploymentStatus, Role
-from modelrollout.kube.kinds import HTTP_ROUTE, SERVICE
+from modelrollout.kube.kinds import SERVICE
 from modelrollout.metrics.subscription import MetricsSource
 from modelrollout.rollout.capacity import shares
 from modelrollout.rollout.evidence import carry
@@ -30,9 +30,11 @@ from modelrollout.rollout.situation import (
 from modelrollout.runtime.clock import Clock
 from modelrollout.runtime.queue import Key
 from modelrollout.runtime.store import Entry
-from modelrollout.traffic.gateway_api import preview_url, tester_header
+from modelrollout.traffic.base import RouteView
+from modelrollout.traffic.gateway_api import preview_url
 from modelrollout.traffic.mirroring import COMPARER
 from modelrollout.traffic.ratio import effective
+from modelrollout.traffic.routers import OBJECT_ROUTERS
 from modelrollout.workload.identity import NO_REVISION, Owner
 from modelrollout.workload.objects import entry_service_name, preview_service_name
 from modelrollout.workload.records import plan_name
@@ -73,6 +75,7 @@ class Observer:
         plan, plan_record, problem = self._plan(key, view, look)
         revisions = self._revisions(look)
         owner = Owner(*key, entry.uid)
+        lag = router.capabilities.lag if plan and (router := OBJECT_ROUTERS.get(plan.router)) else 0.0
         return Situation(
             now=now.wall,
             name=key[1],
@@ -92,12 +95,12 @@ class Observer:
             mirror=_mirror(look, plan),
             warm_up=self.warming.facts(key, status, plan, memory),
             timing=Timing(
-                settle=self.settings.settle.seconds,
-                drain=self.settings.drain.seconds,
+                settle=max(self.settings.settle.seconds, lag),
+                drain=self.settings.drain.seconds + lag,
                 ready_for=self.settings.ready_for.seconds,
             ),
             deleting=view.deleting,
-            tester_header=tester_header(owner) if plan and plan.router == "Gateway" else "",
+            tester_header=_tester_header(owner, plan) if plan else "",
             preview_url=_preview_url(owner, plan) if plan else "",
             preview_problem=_preview_problem(children),
         )
@@ -111,10 +114,13 @@ class Observer:
         return PreflightFacts(found.ready, found.problem, effects, found.traffic)
 
     def _plan(self, key: Key, view: ResourceView, look: _Look) -> tuple[Plan | None, str, Problem | None]:
-        if not isinstance(view.accepted, SpecError):
+        if isinstance(view.accepted, SpecError):
+            problem = Problem(view.accepted.reason, f"{view.accepted}.")
+        elif look.memory.lacking is not None:
+            problem = look.memory.lacking
+        else:
             plan = view.accepted.plan
             return plan, plan_name(key[1], plan.digest), None
-        problem = Problem(view.accepted.reason, f"{view.accepted}.")
         name = look.status.plan or ""
         record = look.children.plans.get(name)
         if record is None:
@@ -137,14 +143,11 @@ class Observer:
             there = weights is not None
             since = look.memory.note_route(weights, there, look.now)
             return RouteFacts(exists=there, weights=weights, accepted=there, since=since)
-        route = look.children.route.view.route if look.children.route else None
-        if route is None:
-            look.memory.note_route(None, False, look.now)
-            return RouteFacts(problem="the route does not exist yet")
+        route = _routed(plan, look.children)
         mirrors = _mirrors(route.mirrors, look.status)
         since = look.memory.note_route(route.weights, route.accepted, look.now, mirrors)
         return RouteFacts(
-            exists=True,
+            exists=route.exists,
             weights=route.weights,
             accepted=route.accepted,
             since=since,
@@ -204,10 +207,23 @@ def _preview_url(owner: Owner, plan: Plan) -> str:
     return preview_url(owner, fields.service, fields.traffic.gateway if fields.traffic else None)
 
 
+def _tester_header(owner: Owner, plan: Plan) -> str:
+    router, traffic = OBJECT_ROUTERS.get(plan.router), plan_fields(plan).traffic
+    return router.tester_header(owner, traffic) if router and traffic else ""
+
+
+def _routed(plan: Plan | None, children: Children) -> RouteView:
+    """What the router's objects say; without a plan those of whichever router there is."""
+    parts = {ref: entry.view.route for ref, entry in children.routes.items()}
+    routers = OBJECT_ROUTERS.values() if plan is None else (OBJECT_ROUTERS[plan.router],)
+    views = [router.observe(children.name, parts) for router in routers]
+    return next((view for view in views if view.exists), views[0])
+
+
 def _preview_problem(children: Children) -> str:
     """Why the route of the preview host names, if there is one, is not taken."""
-    entry = children.entry(HTTP_ROUTE, preview_service_name(children.name))
-    return entry.view.refusal if entry is not None else ""
+    name = preview_service_name(children.name)
+    return next((entry.view.route.refusal for (_, found), entry in children.routes.items() if found == name), "")
 
 
 def _target(view: ResourceView) -> Target:

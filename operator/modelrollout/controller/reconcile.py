@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from modelrollout.api.errors import SpecError
 from modelrollout.api.reasons import Reason
 from modelrollout.api.settings import Settings
 from modelrollout.kube.api import KubeApi
@@ -162,6 +163,7 @@ class Controller:
     async def _turn(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> bool:
         """One observe, decide, record, act; tells whether another is needed at once."""
         await self._read_pods(key, entry, memory)
+        await self._read_router(key, entry, memory)
         children = self._children(key, memory)
         situation = self._observer.situation(key, entry, children, memory)
         if await self._gateways.ask(key[0], situation, memory):
@@ -217,6 +219,13 @@ class Controller:
             memory.pods[revision] = PodsSeen(pods, found.view, now)
         if bounded and any(_end(seen.pods) for seen in memory.pods.values()):
             self.queue.wake_after(key, ENDING_AGAIN)
+
+    async def _read_router(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> None:
+        """Whether the router that the spec names is there: without it the former plan, and its route, stay in force."""
+        accepted = entry.view.accepted
+        memory.lacking = None if isinstance(accepted, SpecError) else await self._actor.served.lacking(accepted.plan)
+        if memory.lacking is not None:
+            self.queue.wake_after(key, PROBLEMS_AGAIN)
 
     async def _moved_on(self, key: Key, situation: Situation, decision: Decision) -> bool:
         """Before a weight rises or pods go: one fresh read of the Deployments concerned. True if that changed what we know."""

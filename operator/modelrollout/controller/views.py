@@ -6,9 +6,10 @@ conditions), because a changed view wakes a worker. Raw objects end here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,15 +25,15 @@ from modelrollout.kube.kinds import (
     AUTOSCALER,
     CONTROLLER_REVISION,
     DEPLOYMENT,
-    HTTP_ROUTE,
+    KINDS,
     MODEL_DEPLOYMENT,
     ROLLOUT_COMMAND,
     SERVICE,
 )
 from modelrollout.kube.projection import intruders, observed_digest, owned_fields
 from modelrollout.runtime.store import Entry, Watched, owner_by_name
-from modelrollout.traffic import gateway_api
-from modelrollout.traffic.base import RouteView
+from modelrollout.traffic.base import ABSENT, RouteView
+from modelrollout.traffic.routers import READERS
 from modelrollout.workload.comparer import COMPARED_LABEL
 from modelrollout.workload.identity import RECORD_LABEL, REVISION_LABEL
 from modelrollout.workload.records import PLAN_ROLE, PlanRecord, RevisionRecord
@@ -91,11 +92,10 @@ class ServiceView(ChildView):
 
 
 @dataclass(frozen=True, slots=True)
-class HttpRouteView(ChildView):
-    """An owned route, as the gateway module reads it; `refusal`: why it is not in force, in words."""
+class RoutedView(ChildView):
+    """An object of a router, as the router reads it."""
 
-    route: RouteView | None = None
-    refusal: str = ""
+    route: RouteView = ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,8 @@ def watched(settings: Settings) -> dict[str, Watched]:
         DEPLOYMENT.kind: Watched(_deployment),
         SERVICE.kind: Watched(_service),
         CONTROLLER_REVISION.kind: Watched(_record),
-        HTTP_ROUTE.kind: Watched(_route),
         AUTOSCALER.kind: Watched(lambda raw: ChildView(observed_digest(raw), controller_of(raw))),
+        **{KINDS[kind].kind: Watched(partial(_routed, read)) for kind, read in READERS.items()},
     }
 
 
@@ -216,9 +216,8 @@ def _service(raw: Json) -> ServiceView:
     return ServiceView(observed_digest(raw), controller_of(raw), _others(raw, "spec"), revision)
 
 
-def _route(raw: Json) -> HttpRouteView:
-    read, refusal = gateway_api.observe(raw), gateway_api.refusal(raw)
-    return HttpRouteView(observed_digest(raw), controller_of(raw), _others(raw, "spec"), read, refusal)
+def _routed(read: Callable[[Json], RouteView], raw: Json) -> RoutedView:
+    return RoutedView(observed_digest(raw), controller_of(raw), _others(raw, "spec"), read(raw))
 
 
 def _record(raw: Json) -> RecordView:

@@ -71,6 +71,10 @@ NAMESPACE = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 EVENT = Kind("events.k8s.io", "v1", "events", "Event")
 LEASE = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+TRAEFIK_SERVICE = Kind("traefik.io", "v1alpha1", "traefikservices", "TraefikService")
+INGRESS_ROUTE = Kind("traefik.io", "v1alpha1", "ingressroutes", "IngressRoute")
+VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "virtualservices", "VirtualService")
+INGRESS = Kind("networking.k8s.io", "v1", "ingresses", "Ingress")
 GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 GATEWAY_CLASS = Kind("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass", namespaced=False)
 AUTOSCALER = Kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
@@ -91,6 +95,10 @@ KINDS: dict[tuple[str, str], Kind] = {
         EVENT,
         LEASE,
         HTTP_ROUTE,
+        TRAEFIK_SERVICE,
+        INGRESS_ROUTE,
+        VIRTUAL_SERVICE,
+        INGRESS,
         GATEWAY,
         GATEWAY_CLASS,
         AUTOSCALER,

@@ -212,7 +212,7 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         by_evidence=rollout.pace is Pace.EVIDENCE,
         false_rollback=_probability(analysis.false_rollback_probability, 0.01),
         bad_promotion=_probability(analysis.bad_promotion_probability, 0.05),
-        router="Gateway" if spec.traffic and spec.traffic.gateway else "Service",
+        router=spec.traffic.router if spec.traffic else "Service",
         coarse=bool(spec.traffic and spec.traffic.service and spec.traffic.service.coarse == "Accept"),
         text=canonical_json({name: written[name] for name in PLAN_FIELDS if name in written}),
     )

@@ -238,7 +238,7 @@ def candidate_without_ready_pod_gives_back(book: Book) -> Move | None:
 def _raised_in_vain(book: Book, candidate: RevisionStatus) -> bool:
     """Whether the route still carries less than was recorded: the process that decided it ended before it could steer."""
     carried = book.situation.route.weights
-    if book.direct or book.stable is None or book.plan.router != "Gateway" or carried is None:
+    if book.direct or book.stable is None or book.plan.router == "Service" or carried is None:
         return False
     return carried.get(candidate.revision, 0) < candidate.weight
 

@@ -4,16 +4,19 @@ A router is handed shares by revision, over any number of revisions, and answers
 cluster shows and answers with the shares that those objects carry. It does no I/O and remembers nothing. What it cannot do, it
 says (`Capabilities`) and refuses by name (`check`).
 
-A route's word is never proof that traffic moved: `accepted` says that the router has read this very generation.
+Where shares are made by objects of the router's own (`ObjectRouter`), each of them is read when it is seen, and what the split is
+follows from these readings together. A route's word is never proof that traffic moved. Some routers say that they have read
+this very generation; of those that say nothing a weight is taken as applied `lag` seconds after the object has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from modelrollout.api.errors import SpecError
+from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.shadow import Shadow
 from modelrollout.api.spec import EntryService, Traffic
 from modelrollout.rollout.plan import Plan
@@ -23,10 +26,18 @@ from modelrollout.workload.records import RevisionRecord
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a router can do. `smallest_weight`: in basis points; None: it depends on the number of pods."""
+    """What a router can do.
+
+    `smallest_weight`: in basis points; None: it depends on the number of pods. `sharing`: between how many revisions traffic
+    can be divided; None: any number. `header_match`: testers reach a revision by a header. `reports`: the router says in a status
+    that it has taken a generation. `lag`: seconds that it may take to act upon an object, where it does not say so.
+    """
 
     smallest_weight: int | None
     header_match: bool
+    sharing: int | None = None
+    reports: bool = False
+    lag: float = 0.0
     mirror: bool = False
     sticky: bool = False
 
@@ -52,11 +63,12 @@ class RouteIntent:
 
 @dataclass(frozen=True, slots=True)
 class RouteView:
-    """What the routed objects say.
+    """What the routed objects say, or one of them.
 
     `weights`: basis points by revision, revisions without a share included where the object names them; None: they are not
-    of our making. `accepted`: the router has taken this generation. `problem`: why not, in words. `mirrors`: shares of requests that
-    are copied, in basis points, by revision or, where they go through it, under the comparer's name.
+    of our making. `accepted`: the router has taken this generation. `problem`: why not, in words. `refusal`: that part of it which
+    is the router's own word. `mirrors`: shares of requests that are copied, in basis points, by revision or, where they go through
+    it, under the comparer's name.
     """
 
     exists: bool
@@ -64,10 +76,31 @@ class RouteView:
     accepted: bool = False
     problem: str = ""
     generation: int = 0
+    refusal: str = ""
     mirrors: Mapping[str, int] = field(default_factory=dict)
 
 
 ABSENT = RouteView(exists=False, problem="the route does not exist yet")
+NOT_OURS = "its rules are not as the operator made them"
+
+
+def shares(owner_name: str, backends: Iterable[tuple[str, Any]]) -> dict[str, int] | None:
+    """Basis points by revision, from names of Services and their weights (None: 1); None where not all are of this resource."""
+    prefix, weights = f"{owner_name}-", dict[str, int]()
+    for name, weight in backends:
+        if not name.startswith(prefix) or not isinstance(weight, int | None):
+            return None
+        weights[name.removeprefix(prefix)] = 1 if weight is None else weight
+    total = sum(weights.values())
+    if not total:
+        return None
+    if total == FULL_WEIGHT:
+        return weights
+    return {revision: weight * FULL_WEIGHT // total for revision, weight in weights.items()}
+
+
+Parts = Mapping[tuple[str, str], RouteView]
+"""Readings of the objects of one resource, by kind and name."""
 
 
 class Router(Protocol):
@@ -77,13 +110,38 @@ class Router(Protocol):
     capabilities: Capabilities
 
     def build(self, intent: RouteIntent) -> tuple[dict[str, Any], ...]:
-        """The objects that carry the intent; equal intents make equal objects."""
+        """The objects that carry the intent; equal intents make equal objects.
 
-    def observe(self, raw: Mapping[str, Any] | None, pods: Mapping[str, int]) -> RouteView:
-        """What the routed object says as it is stored (None: absent), given the ready pods by revision.
-
-        Never raises: what cannot be read is a problem in words.
+        They are written in this order, and what the router no longer builds is removed after that.
         """
 
     def check(self, plan: Plan) -> SpecError | None:
         """Name the first thing in a plan that the router cannot do."""
+
+
+def beyond(router: Router, plan: Plan) -> SpecError | None:
+    """Name the first thing in a plan that the router's capabilities do not have."""
+    if router.capabilities.mirror:
+        return None
+    mirroring = next((index for index, step in enumerate(plan.steps) if step.shadow is not None), None)
+    if mirroring is None:
+        return None
+    return SpecError(
+        f"spec.rollout.steps[{mirroring}].shadow",
+        f"the router {router.name} cannot mirror requests; name a gateway under spec.traffic, or leave the step out",
+    )
+
+
+class ObjectRouter(Router, Protocol):
+    """A router whose shares stand in objects that are owned whole. `kinds`: theirs, as (apiVersion, kind)."""
+
+    kinds: tuple[tuple[str, str], ...]
+
+    def read(self, raw: Mapping[str, Any]) -> RouteView:
+        """What one object of `kinds` says as it is stored. Never raises: what cannot be read is a problem in words."""
+
+    def observe(self, name: str, parts: Parts) -> RouteView:
+        """What the objects of the resource of this name say together; those of other routers are left out of account."""
+
+    def tester_header(self, owner: Owner, traffic: Traffic) -> str:
+        """`<name>: <value>` by which testers reach a revision; empty where this spec's route has no such way."""

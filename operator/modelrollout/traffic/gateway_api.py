@@ -16,40 +16,35 @@ weight, path match) are written out, or every comparison would show a difference
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelrollout.api.errors import SpecError
-from modelrollout.api.scalars import FULL_WEIGHT, Duration
+from modelrollout.api.scalars import Duration
 from modelrollout.api.shadow import below, kinds
-from modelrollout.api.spec import EntryService, Gateway, ParentRef
+from modelrollout.api.spec import EntryService, Gateway, ParentRef, Traffic
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.workload.canonical import canonical
 from modelrollout.workload.identity import Owner, common_labels, metadata
 from modelrollout.workload.objects import REVISION_PORT, first_port, preview_service_name
 
-from .base import ABSENT, Capabilities, RouteIntent, RouteView
+from .base import ABSENT, NOT_OURS, Capabilities, Parts, RouteIntent, RouteView, shares
 from .mirroring import Mirrored, matches, mirror_backend, mirror_filter, mirrors
+from .testers import REVISION_HEADER, TESTER_HEADER, led_to, tester_header, tester_token
 
 Json = Mapping[str, Any]
 
 GROUP = "gateway.networking.k8s.io"
-TESTER_HEADER = "x-modelrollout-version"
-REVISION_HEADER = "x-model-revision"
-"""Response header that names the revision that answered."""
 HTTP, HTTPS = 80, 443
-CANDIDATE = "candidate"
-"""Stands for the revision of the candidate in the tester header; no revision is called so, for each ends with its hash."""
-_TOKEN_DIGITS = 12
 
 
 class GatewayRouter:
     """Exact shares down to a hundredth of a percent, for all traffic that comes through the named parents."""
 
     name = "Gateway"
-    capabilities = Capabilities(smallest_weight=1, header_match=True, mirror=True)
+    capabilities = Capabilities(smallest_weight=1, header_match=True, reports=True, mirror=True)
+    kinds: tuple[tuple[str, str], ...] = ((f"{GROUP}/v1", "HTTPRoute"),)
 
     def build(self, intent: RouteIntent) -> tuple[dict[str, Any], ...]:
         """One HTTPRoute with the resource's name, and one for previews if they have host names. `intent.traffic` names a gateway."""
@@ -59,10 +54,18 @@ class GatewayRouter:
         previews = (preview_route(intent, gateway),) if gateway.preview_hostnames else ()
         return (http_route(intent, gateway), *previews)
 
-    def observe(self, raw: Json | None, pods: Mapping[str, int]) -> RouteView:
-        """What the route and its status say; pods play no part."""
-        del pods
-        return ABSENT if raw is None else observe(raw)
+    def read(self, raw: Json) -> RouteView:
+        """What a route and its status say."""
+        return observe(raw)
+
+    def observe(self, name: str, parts: Parts) -> RouteView:
+        """The route that bears the resource's name carries the split; that of previews has no part in it."""
+        return parts.get(("HTTPRoute", name), ABSENT)
+
+    def tester_header(self, owner: Owner, traffic: Traffic) -> str:
+        """Every route has the header rules."""
+        del traffic
+        return tester_header(owner)
 
     def check(self, plan: Plan) -> SpecError | None:
         """Every weight that a step can have can be carried out; what is mirrored must be among what the route takes."""
@@ -82,16 +85,6 @@ class GatewayRouter:
         return None
 
 
-def tester_header(owner: Owner) -> str:
-    """`<name>: <token>`; with `-<revision>` or `-candidate` after it a request reaches that revision at any weight."""
-    return f"{TESTER_HEADER}: {tester_token(owner)}"
-
-
-def tester_token(owner: Owner) -> str:
-    """The part of the header that an outsider cannot know: 12 hex digits made from the resource's uid."""
-    return hashlib.sha256(f"tester:{owner.uid}".encode()).hexdigest()[:_TOKEN_DIGITS]
-
-
 def observe(raw: Json) -> RouteView:
     """Read weights from the weighted rule, and acceptance from the status of every parent that the route names.
 
@@ -99,18 +92,14 @@ def observe(raw: Json) -> RouteView:
     """
     generation = int(raw["metadata"].get("generation") or 0)
     name = str(raw["metadata"]["name"])
-    weights, problem = _weights(name, raw), refusal(raw)
+    weights = _weights(name, raw)
+    problem = refusal = _problem(raw, generation)
     if weights is None:
-        problem = problem or "its rules are not as the operator made them"
+        problem = problem or NOT_OURS
     copied = {
         service.removeprefix(f"{name}-"): share for rule in _weighted(raw) for service, share in mirrors(rule).items()
     }
-    return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation, mirrors=copied)
-
-
-def refusal(raw: Json) -> str:
-    """Why some parent has not taken this generation of a route, in words; empty if all have."""
-    return _problem(raw, int(raw["metadata"].get("generation") or 0))
+    return RouteView(True, weights, not problem, problem, generation, refusal, copied)
 
 
 def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
@@ -119,9 +108,8 @@ def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
     prefix = gateway.path_prefix or "/"
     everything: list[dict[str, Any]] = [{"path": {"type": "PathPrefix", "value": prefix}}]
     copied = matches(intent.mirror[1], prefix) if intent.mirror is not None else []
-    tried = intent.candidate or max(revisions, key=lambda revision: intent.weights[revision])
     rules = []
-    for name, revision in [*((revision, revision) for revision in revisions), (CANDIDATE, tried)]:
+    for name, revision in led_to(intent):
         header = {"type": "Exact", "name": TESTER_HEADER, "value": f"{tester_token(owner)}-{name}"}
         tested = [{**match, "headers": [header]} for match in (*everything, *copied)]
         rules += _rules(tested, gateway, [_backend(owner, revision, 1)])
@@ -251,19 +239,10 @@ def _weights(owner_name: str, route: Json) -> dict[str, int] | None:
 
 
 def _weights_of(owner_name: str, rule: Json) -> dict[str, int] | None:
-    prefix, weights = f"{owner_name}-", {}
-    for backend in rule.get("backendRefs") or ():
-        name = str(backend.get("name", ""))
-        if not name.startswith(prefix) or backend.get("kind", "Service") != "Service":
-            return None
-        weight = backend.get("weight")
-        weights[name.removeprefix(prefix)] = 1 if weight is None else int(weight)
-    total = sum(weights.values())
-    if not total:
+    backends = rule.get("backendRefs") or ()
+    if any(backend.get("kind", "Service") != "Service" for backend in backends):
         return None
-    return (
-        weights if total == FULL_WEIGHT else {name: weight * FULL_WEIGHT // total for name, weight in weights.items()}
-    )
+    return shares(owner_name, ((str(backend.get("name", "")), backend.get("weight")) for backend in backends))
 
 
 def _problem(route: Json, generation: int) -> str:

@@ -40,19 +40,13 @@ class ServiceRouter:
         return (entry_service(intent.owner, intent.service, records),)
 
     def observe(self, raw: Json | None, pods: Mapping[str, int]) -> RouteView:
-        """The shares that the selector and the ready pods make."""
+        """The shares that the selector and the ready pods make, given the ready pods by revision."""
         if raw is None:
             return RouteView(exists=False, problem="the entry Service does not exist yet")
         return observe(raw, pods)
 
     def check(self, plan: Plan) -> SpecError | None:
-        """Steps that mirror are refused, and ones finer than one pod beside all of stable's, unless that was accepted."""
-        mirroring = next((index for index, step in enumerate(plan.steps) if step.shadow is not None), None)
-        if mirroring is not None:
-            return SpecError(
-                f"spec.rollout.steps[{mirroring}].shadow",
-                "a Service cannot mirror requests; name a gateway under spec.traffic, or leave the step out",
-            )
+        """Steps finer than one pod beside all of stable's are refused, unless that was accepted."""
         return check(plan)
 
 

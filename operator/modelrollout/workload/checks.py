@@ -12,6 +12,7 @@ from typing import Any
 
 from modelrollout.api.analysis import Analysis, Metric
 from modelrollout.api.errors import SpecError
+from modelrollout.api.routing import ROUTERS
 from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.spec import ModelDeploymentSpec, Rollout
 from modelrollout.rollout.plan import Plan
@@ -38,6 +39,18 @@ def check_provider(spec: ModelDeploymentSpec, plan: Plan, settings: Settings) ->
         "spec.analysis.provider",
         f"{found}{choice}, or set spec.analysis.mode: None to go by time alone",
         reason="NoMetricsProvider",
+    )
+
+
+def check_router(spec: ModelDeploymentSpec, plan: Plan, settings: Settings) -> None:
+    """The router is one that the administrator has enabled; Service needs none of the administrator's doing."""
+    if spec.traffic is None or not spec.traffic.named or plan.router in ("Service", *settings.routers):
+        return
+    enabled = " or ".join(("service", *(field for field, name in ROUTERS.items() if name in settings.routers)))
+    raise SpecError(
+        f"spec.traffic.{spec.traffic.named[0]}",
+        f"this operator is not set up for it; use {enabled}, or ask the administrator to add {plan.router} to the setting routers",
+        reason="RouterMissing",
     )
 
 

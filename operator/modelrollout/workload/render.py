@@ -20,7 +20,7 @@ from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.spec import ModelDeploymentSpec
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import RevisionId, check_name, identify, inputs
-from modelrollout.traffic.base import RouteIntent
+from modelrollout.traffic.base import RouteIntent, beyond
 from modelrollout.traffic.routers import router_for
 
 from . import objects, presets
@@ -30,6 +30,7 @@ from .checks import (
     check_comparison,
     check_metrics,
     check_provider,
+    check_router,
     check_service,
     check_size,
     check_times,
@@ -78,12 +79,14 @@ def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
     plan = accepted_plan(spec, preset, settings)
     check_times(spec)
     check_service(spec, name)
+    check_router(spec, plan, settings)
     record = _record(written, revision, name or NAMELESS, preset, settings)
     check_autoscaling(spec, record.template)
     check_provider(spec, plan, settings)
     check_metrics(spec, plan, preset)
     check_comparison(plan, settings)
-    if (refusal := router_for(spec.traffic).check(plan)) is not None:
+    router = router_for(spec.traffic)
+    if (refusal := beyond(router, plan) or router.check(plan)) is not None:
         raise refusal
     return Accepted(plan, revision, preset, record)
 

@@ -10,7 +10,17 @@ from tests.cluster.build.artifact import Artifact
 from tests.cluster.build.go import GoFamily, module_folder
 from tests.cluster.commands import run
 from tests.cluster.contract import ClusterError
-from tests.cluster.versions import ETCD, GATEWAY_API, HELM, KUBERNETES, KWOK, PROMETHEUS, TRAEFIK
+from tests.cluster.versions import (
+    ETCD,
+    GATEWAY_API,
+    HELM,
+    ISTIO_CRDS,
+    KUBERNETES,
+    KWOK,
+    PROMETHEUS,
+    TRAEFIK,
+    TRAEFIK_CRDS,
+)
 
 # k8s.io/kubernetes requires its own libraries at v0.0.0 and names their place in its repository, which is of no use
 # outside of it; each of them is published with the minor version of the release.
@@ -117,6 +127,26 @@ def gateway_crds() -> Artifact:
 
     inputs = {"module": module, "version": GATEWAY_API}
     return Artifact("gateway-crds", f"Gateway API {GATEWAY_API} CRDs", inputs, ("crds.yaml",), make, expected=5)
+
+
+def router_crds() -> Artifact:
+    """The definitions of Traefik's and Istio's own kinds, as kubectl applies them."""
+    sources = {
+        "github.com/traefik/traefik/v3": (
+            TRAEFIK_CRDS,
+            "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",
+        ),
+        "istio.io/api": (ISTIO_CRDS, "kubernetes/customresourcedefinitions.gen.yaml"),
+    }
+
+    def make(folder: Path, log: Path) -> None:
+        parts = [
+            (module_folder(module, f"v{version}", log) / file).read_text()
+            for module, (version, file) in sources.items()
+        ]
+        (folder / "crds.yaml").write_text("\n---\n".join(parts))
+
+    return Artifact("router-crds", "CRDs of routers", {"sources": sources}, ("crds.yaml",), make, expected=20)
 
 
 def traefik() -> Artifact:

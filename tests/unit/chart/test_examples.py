@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 import yaml
 
-from modelrollout.api.settings import Settings
+from modelrollout.api.settings import RouterName, Settings
 from modelrollout.workload.render import accept
 from tools.chart import ROOT
 
 EXAMPLES = sorted((ROOT / "manifests" / "examples").glob("*.yaml"))
+PROVIDER = {"name": "default", "url": "http://prometheus:9090"}
 SETTINGS = Settings.model_validate(
-    {"providers": [{"name": "default", "url": "http://prometheus:9090"}], "comparer": {"image": "comparer:1"}}
+    {"providers": [PROVIDER], "routers": list(RouterName), "comparer": {"image": "comparer:1"}}
 )
 
 
@@ -22,8 +23,8 @@ def load(path: Path) -> dict[str, Any]:
 
 def test_there_is_one_for_each_thing_that_people_start_with():
     assert [path.stem for path in EXAMPLES] == [
-        "approval", "autoscaling", "blue-green", "canary-gateway", "capacity", "custom-metrics", "minimal", "replace", "service-router",
-        "shadow", "template-overlay", "warm-up",
+        "approval", "autoscaling", "blue-green", "canary-gateway", "capacity", "custom-metrics", "istio", "minimal", "nginx", "replace",
+        "service-router", "shadow", "template-overlay", "traefik", "warm-up",
     ]  # fmt: skip
 
 

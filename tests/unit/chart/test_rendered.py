@@ -11,7 +11,7 @@ import yaml
 
 from modelrollout import operator
 from modelrollout.api import crd
-from modelrollout.api.settings import Settings
+from modelrollout.api.settings import RouterName, Settings
 from modelrollout.kube.kinds import EVENT, POD, POD_MONITOR
 from tests.cluster.build import programs
 from tests.cluster.progress import Steps
@@ -160,7 +160,7 @@ class TestPod:
 class TestRights:
     def test_what_is_watched_can_be_read(self, render: Render):
         found = operator_role(render())
-        for kind in operator.WATCHED + operator.CHILDREN:
+        for kind in operator.WATCHED + operator.CHILDREN + operator.routes(Settings()):
             for verb in ("get", "list", "watch"):
                 assert (kind.group, kind.plural, verb) in found
 
@@ -168,7 +168,7 @@ class TestRights:
         # Reads of what is watched; apply (create and patch) and delete of children; status of our own kinds.
         watched = {
             (kind.group, kind.plural, verb)
-            for kind in operator.WATCHED + operator.CHILDREN
+            for kind in operator.WATCHED + operator.CHILDREN + operator.routes(Settings())
             for verb in ("get", "list", "watch")
         }
         children = {
@@ -195,6 +195,16 @@ class TestRights:
             (crd.GROUP, "rolloutcommands", "delete"),
         }
         assert operator_role(render()) == watched | children | others
+
+    @pytest.mark.parametrize("routers", [[], *([name] for name in RouterName), list(RouterName)], ids=str)
+    def test_of_routers_only_the_kinds_of_those_that_are_enabled_can_be_read_and_written(self, render: Render, routers):
+        found = operator_role(render({"settings": {"routers": [str(name) for name in routers]}}))
+        every = {(kind.group, kind.plural) for kind in operator.routes(Settings(routers=tuple(RouterName)))}
+        enabled = operator.routes(Settings(routers=tuple(routers)))
+        verbs = ("get", "list", "watch", "create", "patch", "delete")
+        assert {one for one in found if one[:2] in every} == {
+            (kind.group, kind.plural, verb) for kind in enabled for verb in verbs
+        }
 
     def test_gateways_and_their_classes_are_read_one_by_one_where_the_cluster_is_ours(self, render: Render):
         group = "gateway.networking.k8s.io"

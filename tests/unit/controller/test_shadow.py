@@ -7,7 +7,7 @@ import pytest
 from modelrollout.kube.errors import Forbidden, Unreachable
 from modelrollout.kube.kinds import DEPLOYMENT, GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, POD_MONITOR, SERVICE
 from tests.fakes.loop import in_loop
-from tests.unit.controller.stage import KEY, Stage
+from tests.fakes.stage import KEY, Stage
 
 ROUTED = {"gateway": {"parentRefs": [{"name": "public", "namespace": "gateways"}]}}
 MATCH = [{"method": "POST", "path": "/predict"}]

@@ -13,7 +13,8 @@ from modelrollout.api.status import Phase
 from modelrollout.rollout.mirroring import compares_ahead, mirrored, mirrors_next
 from modelrollout.rollout.plan import resolve
 from modelrollout.rollout.situation import MirrorFacts, Problem, RouteFacts
-from modelrollout.traffic.service_ratio import ServiceRouter
+from modelrollout.traffic.base import beyond
+from modelrollout.traffic.routers import OBJECT_ROUTERS, SERVICE
 from modelrollout.workload.checks import check_comparison
 from tests.unit.rollout.test_judged_steps import BEGUN, under_way
 from tests.unit.rollout.test_preview import after, settled
@@ -103,11 +104,12 @@ def test_evidence_is_planned_for_the_time_of_copies_too():
     assert plan_of(COPIES | {"hold": "10h"}, HALF).planned_windows > plan_of(HALF).planned_windows
 
 
-def test_a_service_refuses_by_name():
-    plan = replace(plan_of(COPIES, HALF), router="Service")
-    assert str(ServiceRouter().check(plan)).startswith(
-        "spec.rollout.steps[0].shadow: a Service cannot mirror requests; name a gateway"
-    )
+def test_a_router_that_cannot_refuses_by_name():
+    plan = plan_of(COPIES, HALF)
+    for router in (SERVICE, *OBJECT_ROUTERS.values()):
+        refusal = str(beyond(router, plan) or "")
+        wanted = f"spec.rollout.steps[0].shadow: the router {router.name} cannot mirror requests; name a gateway"
+        assert refusal.startswith(wanted) is not router.capabilities.mirror
 
 
 def test_disagreement_needs_a_step_that_compares_and_that_a_comparer():

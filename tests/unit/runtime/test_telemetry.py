@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from modelrollout import operator
+from modelrollout.api.settings import RouterName, Settings
 from modelrollout.metrics.errors import UnavailableError
 from modelrollout.metrics.provider import PrometheusSource
 from modelrollout.metrics.sampler import Sampler
@@ -113,6 +114,9 @@ def test_every_metric_of_the_operator_is_documented():
     text = (Path(__file__).parents[3] / "docs" / "operate.md").read_text()
     sources = "".join(Path(module.__file__).read_text() for module in (telemetry, operator))
     names = set(re.findall(r'"((?:modelrollout|workqueue)_[a-z_]+)"', sources))
-    names |= {f"_{kind.plural}`" for kind in operator.WATCHED + operator.CHILDREN}
+    names |= {
+        f"_{kind.plural}`"
+        for kind in operator.WATCHED + operator.CHILDREN + operator.routes(Settings(routers=tuple(RouterName)))
+    }
     assert len(names) > 15
     assert not {name for name in names if name not in text}

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelrollout.api.spec import EntryService, Traffic
-from modelrollout.traffic import gateway_api
-from modelrollout.traffic.base import RouteIntent
+from modelrollout.traffic import gateway_api, testers
+from modelrollout.traffic.base import RouteIntent, RouteView
 from modelrollout.traffic.gateway_api import GatewayRouter, observe
 from modelrollout.workload.identity import Owner
 
@@ -56,7 +56,7 @@ def condition(route, index=0, parent=0):
 def test_one_header_rule_for_each_live_revision_then_one_weighted_rule(intent):
     rules = built(intent)["spec"]["rules"]
     first, second = intent.weights
-    token = gateway_api.tester_header(intent.owner).removeprefix("x-modelrollout-version: ")
+    token = testers.tester_header(intent.owner).removeprefix("x-modelrollout-version: ")
     assert [rule["matches"][0].get("headers") for rule in rules] == [
         [{"type": "Exact", "name": "x-modelrollout-version", "value": f"{token}-{first}"}],
         [{"type": "Exact", "name": "x-modelrollout-version", "value": f"{token}-{second}"}],
@@ -136,7 +136,7 @@ def test_path_rewrite_and_timeout_are_in_every_rule(intent):
 
 
 def test_the_token_is_the_resources_own_and_tells_nothing_of_its_uid():
-    one, other = (gateway_api.tester_header(Owner("ml", "fraud", uid)) for uid in ("6a3c", "6a3d"))
+    one, other = (testers.tester_header(Owner("ml", "fraud", uid)) for uid in ("6a3c", "6a3d"))
     assert one != other
     assert re.fullmatch(r"x-modelrollout-version: [0-9a-f]{12}", one)
 
@@ -238,13 +238,13 @@ def test_weights_of_another_sum_are_read_as_shares(intent):
 
 
 def test_a_route_that_does_not_exist_says_so():
-    view = ROUTER.observe(None, {})
+    view = ROUTER.observe("fraud", {("HTTPRoute", "fraud-preview"): RouteView(exists=True)})
     assert (view.exists, view.weights, view.accepted) == (False, None, False)
 
 
 def test_testers_who_name_no_revision_meet_the_candidate(intent):
     first, second = intent.weights
-    token = gateway_api.tester_token(intent.owner)
+    token = testers.tester_token(intent.owner)
     asked = replace(intent, weights={first: 10_000, second: 0}, candidate=second)
     rules = built(asked)["spec"]["rules"]
     header = {"type": "Exact", "name": "x-modelrollout-version", "value": f"{token}-candidate"}

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from modelrollout.api.settings import Settings
+from modelrollout.api.settings import RouterName, Settings
 from modelrollout.workload.render import render
 
 GOLDEN = Path(__file__).parents[2] / "golden"
-SETTINGS = Settings.model_validate({"providers": [{"url": "http://prometheus:9090"}]})
+SETTINGS = Settings.model_validate({"providers": [{"url": "http://prometheus:9090"}], "routers": list(RouterName)})
 
 
 class _Plain(yaml.SafeDumper):

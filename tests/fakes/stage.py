@@ -1,13 +1,16 @@
-"""A controller on an API server in memory, with what else there is in a cluster: pods that become ready, a gateway, a clock.
+"""The controller on an API server in memory, with what else there is in a cluster: pods, a gateway, a clock that is told the time.
 
-`step` lets the operator look once and the cluster answer; `until` repeats that until something is so.
+`Stage` looks when the test says so: `step` lets the operator look once and the cluster answer. `Live` looks by itself, when its queue
+wakes it, and the cluster answers every write at once.
 """
 
+import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from modelrollout.api.settings import Settings
+from modelrollout.api.settings import RouterName, Settings
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.controller.reconcile import Controller
 from modelrollout.controller.views import watched
@@ -69,11 +72,12 @@ class Stage:
     """One ModelDeployment. `unready`: begins of names of Deployments whose pods do not become ready."""
 
     def __init__(self, **settings: Any) -> None:
-        self.api = FakeKube()
         self.clock = VirtualClock()
+        self.api = FakeKube(self.clock.now)
         self.settings = Settings.model_validate({"comparer": {"image": "comparer:1"}} | settings)
         self.kinds = watched(self.settings)
-        self.store = Store(self.kinds, lambda _: None)
+        self.queue = Queue(self.clock, rng=random.Random(1))
+        self.store = Store(self.kinds, self._woken)
         self.api.watchers.append(self._seen)
         self.metrics, self.events = NoMetrics(), Notes()
         self.unready: set[str] = set()
@@ -84,9 +88,9 @@ class Stage:
         return Controller(
             api=self.api,
             store=self.store,
-            queue=Queue(self.clock, rng=random.Random(1)),
+            queue=self.queue,
             metrics=self.metrics,
-            warmer=Warmer(NoSender(), self.clock, lambda _: None),
+            warmer=Warmer(NoSender(), self.clock, self._woken),
             settings=self.settings,
             clock=self.clock,
             events=self.events,
@@ -106,14 +110,20 @@ class Stage:
 
     @property
     def status(self) -> ModelDeploymentStatus:
-        return ModelDeploymentStatus.model_validate(self.api.peek(REF).get("status") or {})
+        return ModelDeploymentStatus.model_validate((self.api.peek(REF) or {}).get("status") or {})
+
+    def weights(self) -> dict[str, int]:
+        """Recorded weights in basis points, by version; versions without traffic are left out."""
+        return {one.version: int(one.weight) for one in self.status.revisions if one.weight}
 
     def now(self, kind: Kind, name: str) -> Mapping[str, Any] | None:
         return self.api.peek(Ref(kind, KEY[0], name))
 
     async def step(self) -> None:
         await self.controller.reconcile(KEY)
-        self._answer()
+        for kind in (DEPLOYMENT, HTTP_ROUTE):
+            for raw in self.api.of(kind):
+                self.answer(kind, raw)
         await self.clock.advance(SECONDS)
 
     async def until(self, condition: Callable[[ModelDeploymentStatus], Any], steps: int = 40) -> ModelDeploymentStatus:
@@ -123,26 +133,76 @@ class Stage:
             await self.step()
         raise AssertionError(f"never: {self.status.phase} {self.status.summary.reason} {self.status.message}")
 
-    def _answer(self) -> None:
-        """What the controllers of the cluster make of the objects."""
-        for raw in self.api.of(DEPLOYMENT):
-            name, replicas = raw["metadata"]["name"], raw["spec"]["replicas"]
-            status = {"observedGeneration": raw["metadata"]["generation"], "replicas": replicas}
-            if not any(name.startswith(begin) for begin in self.unready):
-                status |= {"readyReplicas": replicas, "updatedReplicas": replicas}
-            self.api.set_status(Ref(DEPLOYMENT, KEY[0], name), status)
-        for raw in self.api.of(HTTP_ROUTE):
-            generation = raw["metadata"]["generation"]
-            said = [
-                {"type": kind, "status": "True", "reason": kind, "message": "", "observedGeneration": generation}
-                for kind in ("Accepted", "ResolvedRefs")
-            ]
-            parents = [
-                {"parentRef": parent, "controllerName": "example.com/c", "conditions": said}
-                for parent in raw["spec"]["parentRefs"]
-            ]
-            self.api.set_status(Ref(HTTP_ROUTE, KEY[0], raw["metadata"]["name"]), {"parents": parents})
+    def answer(self, kind: Kind, raw: Mapping[str, Any]) -> None:
+        """What the controllers of the cluster make of an object. Routers other than gateways say nothing, as in life."""
+        if kind == DEPLOYMENT:
+            status = self._pods(raw)
+        elif kind == HTTP_ROUTE:
+            status = _taken(raw)
+        else:
+            return
+        if raw.get("status") != status:
+            self.api.set_status(Ref(kind, KEY[0], raw["metadata"]["name"]), status)
+
+    def _pods(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        replicas = raw["spec"].get("replicas", 1)
+        status = {"observedGeneration": raw["metadata"]["generation"], "replicas": replicas}
+        if not any(raw["metadata"]["name"].startswith(begin) for begin in self.unready):
+            status |= {"readyReplicas": replicas, "updatedReplicas": replicas}
+        return status
+
+    def _woken(self, key: tuple[str, str]) -> None:
+        """Something about a resource is new. Here the test decides when to look."""
 
     def _seen(self, kind: Kind, raw: Mapping[str, Any], deleted: bool) -> None:
         if kind.kind in self.kinds:
             self.store.observe(kind.kind, raw, deleted=deleted)
+
+
+class Live(Stage):
+    """The same with the operator at work in `running`, and all routers enabled."""
+
+    def __init__(self) -> None:
+        super().__init__(routers=list(RouterName))
+        self.api.watchers.append(lambda kind, raw, deleted: None if deleted else self.answer(kind, raw))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Live"]:
+        """The operator at work."""
+        task = asyncio.create_task(self.queue.run(self.controller.reconcile))
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def within(self, seconds: int, what: Callable[[], Any]) -> None:
+        """Let time pass, second by second, until something is so."""
+        for _ in range(seconds):
+            if what():
+                return
+            await self.clock.advance(1.0)
+        raise AssertionError(f"not within {seconds} s; status: {self.status.message}")
+
+    async def comes(self, what: Callable[[], Any]) -> None:
+        """Let time pass until something is so, for ten minutes at most."""
+        await self.within(600, what)
+
+    def _woken(self, key: tuple[str, str]) -> None:
+        self.queue.wake(key)
+
+
+def _taken(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The status of a route that its gateways have taken."""
+    generation = raw["metadata"]["generation"]
+    said = [
+        {"type": kind, "status": "True", "reason": kind, "message": "", "observedGeneration": generation}
+        for kind in ("Accepted", "ResolvedRefs")
+    ]
+    return {
+        "parents": [
+            {"parentRef": parent, "controllerName": "example.com/c", "conditions": said}
+            for parent in raw["spec"]["parentRefs"]
+        ]
+    }
