@@ -60,17 +60,22 @@ class EnvoyGateway:
         return Task("envoy", do=self._apply, check=self._reason)
 
     def _install(self) -> None:
-        settings = {"crds.enabled": "false", "topologyInjector.enabled": "false"}
-        given = [f"--set={name}={value}" for name, value in settings.items()]
-        where = [f"--kubeconfig={self.plane.places.kubeconfig}", f"--namespace={NAMESPACE}", "--create-namespace"]
+        # Without the injector the chart leaves Envoy waiting for what it would tell of zones, unless the controller knows, too.
+        settings = {
+            "crds.enabled": "false",
+            "topologyInjector.enabled": "false",
+            "config.envoyGateway.provider.kubernetes.proxyTopologyInjector.disabled": "true",
+        }
         words: list[str | Path] = [
             self.built["helm"] / "bin" / "helm",
-            *where,
             "upgrade",
             "--install",
             RELEASE,
             self.built["envoy-gateway-chart"] / "chart",
-            *given,
+            f"--kubeconfig={self.plane.places.kubeconfig}",
+            f"--namespace={NAMESPACE}",
+            "--create-namespace",
+            *(f"--set={name}={value}" for name, value in settings.items()),
         ]
         run(words, env=without_proxy(dict(os.environ)), timeout=120)
 

@@ -17,13 +17,16 @@ def names(plane: ControlPlane, program: Path) -> Component:
     places, health = plane.places, f"127.0.0.1:{plane.plan.ports['names-health']}"
     config = places.config / "Corefile"
     text = f"""\
-.:53 {{
+{CLUSTER_DOMAIN}:53 {{
     bind {BRIDGE_ADDRESS}
     errors
     ready {health}
-    kubernetes {CLUSTER_DOMAIN} {{
+    kubernetes {{
         kubeconfig {places.kubeconfig}
     }}
+}}
+.:53 {{
+    bind {BRIDGE_ADDRESS}
     template ANY ANY {{
         rcode NXDOMAIN
     }}
