@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from tests.e2e.conftest import Desk
-from tests.e2e.envoy.counters import Tally, comparers, settled, tally
+from tests.e2e.envoy.counters import Tally, settled, tally
 from tests.e2e.served import Served, metrics
 from tests.e2e.users import UNLIKELY, Users, chi_square, counted, routing_failures, versions
 from tests.load import Answer, Load
@@ -73,15 +73,7 @@ def _routes(desk: Desk, model: Served) -> None:
 def test_copies_are_counted_and_compared_and_the_version_goes_on_as_a_canary(desk: Desk, model: Served):
     assert desk.info.gateway is not None
     url = f"{desk.info.gateway.url}/predict"
-    steps = [
-        {"name": "copies", "shadow": {"percent": 25} | MATCH, "advance": "Approval"},
-        {"name": "pairs", "shadow": {"percent": 50} | MATCH | COMPARE, "advance": "Approval"},
-        {"name": "tenth", "weight": 10, "advance": "Approval"},
-        {"name": "half", "weight": 50, "advance": "Approval"},
-        {"name": "all", "weight": 100, "hold": "5s"},
-    ]
-    analysis = {"interval": "2s", "warmUp": "0s", "metrics": [*metrics(), _disagreement("30%")]}
-    fields = {"rollout": {"steps": steps, "scaleDownDelay": "5s"}, "analysis": analysis}
+    fields = _plan({"percent": 25} | MATCH)
     model.apply("1", **fields)
     model.healthy("1", seconds=180)
     _routes(desk, model)
@@ -92,17 +84,17 @@ def test_copies_are_counted_and_compared_and_the_version_goes_on_as_a_canary(des
     read = partial(tally, model, "1", "2")
 
     model.apply("2", **fields)
-    model.waits("copies")
+    _mirrored(model, 25)
     assert [one["percent"] for one in model.copies()] == [25]
-    assert not comparers(model)
     found = _counted(desk, model, read, "with 25 % copied")
     total = round((RATE + DISPUTES) * SECONDS)
     copied = round(found.candidate)
     _share(desk, "copies", {"copied": copied, "not": total - copied}, {"copied": 25, "not": 75})
-    assert found.stable == total, "copies go to the candidate alone"
+    assert (found.stable, found.outcomes) == (total, {}), "copies go to the candidate alone"
 
-    model.accepted("Approve", "copies")
-    model.waits("pairs")
+    fields = _plan({"percent": 50} | MATCH | COMPARE, _disagreement("30%"))
+    model.apply("2", **fields)
+    _mirrored(model, 50)
     assert [(one["percent"], one["backendRef"]["name"]) for one in model.copies()] == [(50, f"{model.name}-comparer")]
     found = _counted(desk, model, read, "with 50 % compared")
     pairs = sum(found.outcomes.values())
@@ -110,16 +102,12 @@ def test_copies_are_counted_and_compared_and_the_version_goes_on_as_a_canary(des
     _share(desk, "outcomes", found.outcomes, {"Agree": 100 - DISAGREEMENT, "Disagree": DISAGREEMENT})
     assert (found.candidate, found.stable) == (pairs, total + pairs), "each pair was asked of both versions, once"
     assert round(found.deltas) == found.outcomes["Disagree"], "classes 0 and 1 lie 1 apart"
-    everything = {name: round(count) for name, count in read().pairs.items()}
-    seen = model.until(
-        lambda status: _metric(status)["requests"] >= everything["Agree"] + everything["Disagree"],
-        "the operator has counted all pairs",
-    )
-    assert _metric(seen)["errors"] == everything["Disagree"]
+    seen = model.until(lambda status: _metric(status)["requests"] >= pairs, "the operator has counted all pairs")
+    assert _metric(seen)["errors"] == found.outcomes["Disagree"]
     desk.measured("envoy disagreement as the operator says it", _metric(seen)["candidate"])
 
-    model.accepted("Approve", "pairs")
-    model.waits("tenth")
+    model.accepted("Approve", "shadow")
+    _mirrored(model, 0)
     assert not model.copies()
     model.gone("Deployment", f"{model.name}-comparer")
     with Users(url, model.host, rps=RATE) as users:
@@ -136,6 +124,28 @@ def test_copies_are_counted_and_compared_and_the_version_goes_on_as_a_canary(des
     assert model.outcomes()[-1] == ("2", "Promoted")
 
 
+def _plan(shadow: dict[str, Any], *more: dict[str, Any]) -> dict[str, Any]:
+    """A step that mirrors and then a canary; `more` metrics beside errors and latency."""
+    steps = [
+        {"name": "shadow", "shadow": shadow, "advance": "Approval"},
+        {"name": "tenth", "weight": 10, "advance": "Approval"},
+        {"name": "half", "weight": 50, "advance": "Approval"},
+        {"name": "all", "weight": 100, "hold": "5s"},
+    ]
+    analysis = {"interval": "2s", "warmUp": "0s", "metrics": [*metrics(), *more]}
+    return {"rollout": {"steps": steps, "scaleDownDelay": "5s"}, "analysis": analysis}
+
+
+def _mirrored(model: Served, percent: int) -> None:
+    """Wait until the gateway has said that it copies so much. A step first waits for its samples, so nobody is asked yet."""
+
+    def so(status: dict[str, Any]) -> bool:
+        candidate = next((one for one in status["revisions"] if one["role"] == "Candidate"), None)
+        return bool(candidate and candidate.get("mirror", 0) == percent and (status["step"] or {}).get("appliedAt"))
+
+    model.until(so, f"{percent} % are mirrored")
+
+
 def _counted(desk: Desk, model: Served, read: "partial[Tally]", name: str) -> Tally:
     """What a burst adds to the counters, once the gateway copies requests; reports the latency that users met."""
     assert desk.info.gateway is not None
@@ -143,9 +153,10 @@ def _counted(desk: Desk, model: Served, read: "partial[Tally]", name: str) -> Ta
 
     def copied() -> bool:
         assert model.ask()[0] == "1"
-        return read().candidate > at_first.candidate
+        pairs = [one["requests"] for one in model.status["metrics"] if one["name"] == "answers"]
+        return read().candidate > at_first.candidate and all(pairs)
 
-    desk.observer.until(copied, "the gateway copies requests", 30)
+    desk.observer.until(copied, "the gateway copies requests, and the operator counts what is compared", 60)
     before = settled(desk.observer, read)
     answers = _burst(f"{desk.info.gateway.url}/predict", model.host)
     _served_by_stable(answers)
