@@ -42,6 +42,7 @@ from modelrollout.workload.records import RevisionRecord
 from .children import Children
 from .fields import plan_fields
 from .kinds import Remembered, ServedKinds
+from .splits import split_of
 from .views import DeploymentView, seen
 
 Json = Mapping[str, Any]
@@ -123,6 +124,7 @@ class Actor:
             traffic=fields.traffic,
             service=fields.service,
             candidate=next((entry.revision for entry, _ in live.values() if entry.role is Role.CANDIDATE), None),
+            split=split_of(work.owner, work.status, work.plan),
         )
         for manifest in router_for(fields.traffic).build(intent):
             await self._ensure(work, manifest)
@@ -160,7 +162,8 @@ class Actor:
             raise Moved(f"route {work.owner.name} changed before a scale-down")
         route = work.children.route.view.route
         carried = (route.weights or {}).get(entry.revision, 0) if route else 0
-        full = work.status.rollout.replicas if work.status.rollout and work.plan.autoscaled else work.plan.replicas
+        recorded = work.status.rollout or work.status.experiment
+        full = recorded.replicas if recorded and work.plan.autoscaled else work.plan.replicas
         if replicas < need(full, carried):
             raise Moved(f"the route still sends {carried} basis points to {entry.revision}")
 
@@ -245,7 +248,7 @@ class Actor:
 
 
 def _serves(entry: RevisionStatus) -> bool:
-    return entry.role in (Role.STABLE, Role.CANDIDATE)
+    return entry.role in (Role.STABLE, Role.CANDIDATE, Role.VARIANT)
 
 
 _REMOVABLE: dict[str, Kind] = {kind.kind: kind for kind in (AUTOSCALER, HTTP_ROUTE, SERVICE, DEPLOYMENT)}

@@ -62,6 +62,8 @@ class Memory:
     """Weights and acceptance of the route as last seen."""
     route_since: float | None = None
     pods: dict[str, PodsSeen] = field(default_factory=dict)
+    slots: frozenset[tuple[str, str]] = frozenset()
+    """Where variants of an A/B test are measured."""
     problems: tuple[Problem, ...] = ()
     """What stood in the way of the last act."""
     refused: bool = False

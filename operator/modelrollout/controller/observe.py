@@ -11,11 +11,12 @@ from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.settings import Settings
 from modelrollout.api.status import ModelDeploymentStatus, Role
 from modelrollout.kube.kinds import HTTP_ROUTE, SERVICE
-from modelrollout.metrics.subscription import MetricsSource
+from modelrollout.metrics.subscription import MetricsSource, slot_of
 from modelrollout.rollout.capacity import shares
 from modelrollout.rollout.evidence import carry
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.situation import (
+    ArmFacts,
     CommandFacts,
     PreflightFacts,
     Problem,
@@ -83,6 +84,7 @@ class Observer:
             problems=memory.problems,
             metrics_problem=self.metrics.problem(key),
             preflight=self._preflight(key, status, plan),
+            arms=self._arms(key, status, plan),
             timing=Timing(
                 settle=self.settings.settle.seconds,
                 drain=self.settings.drain.seconds,
@@ -101,6 +103,22 @@ class Observer:
         found = self.metrics.preflight(key)
         effects = {name: _effect(effect) for name, effect in found.effects.items()}
         return PreflightFacts(found.ready, found.problem, effects, found.traffic)
+
+    def _arms(self, key: Key, status: ModelDeploymentStatus, plan: Plan | None) -> Mapping[str, ArmFacts]:
+        """What is measured of the variants of an A/B test, by revision."""
+        test = status.experiment
+        if test is None or plan is None or not plan.judged:
+            return {}
+        found = {}
+        for arm in test.variants:
+            slot = slot_of(key, arm.revision)
+            preflight = PreflightFacts()
+            if test.begun_at is None and arm.out is None:
+                seen = self.metrics.preflight(slot)
+                effects = {name: _effect(effect) for name, effect in seen.effects.items()}
+                preflight = PreflightFacts(seen.ready, seen.problem, effects, seen.traffic)
+            found[arm.revision] = ArmFacts(self.metrics.windows(slot), self.metrics.problem(slot), preflight)
+        return found
 
     def _plan(self, key: Key, view: ResourceView, look: _Look) -> tuple[Plan | None, str, Problem | None]:
         if not isinstance(view.accepted, SpecError):
@@ -181,7 +199,7 @@ def _preview_problem(children: Children) -> str:
 
 def _target(view: ResourceView) -> Target:
     assert not isinstance(view.accepted, SpecError)
-    return Target(view.accepted.revision.revision, view.accepted.revision.version)
+    return view.accepted.target
 
 
 def _commands(children: Children) -> tuple[CommandFacts, ...]:

@@ -130,8 +130,10 @@ class Controller:
         return memory.gathered[1]
 
     def _forget(self, key: Key) -> None:
-        self.memories.pop(key, None)
+        memory = self.memories.pop(key, None)
         self.metrics.unsubscribe(key)
+        for slot in memory.slots if memory else ():
+            self.metrics.unsubscribe(slot)
         self.queue.forget(key)
 
     async def _turn(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> bool:
@@ -160,13 +162,13 @@ class Controller:
     async def _read_pods(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> None:
         """Pods of revisions in a rollout, read when their Deployment's view changed or they stay unready."""
         status = entry.view.status
-        if status.rollout is None and all(one.ready_replicas for one in status.revisions if one.replicas):
+        if not status.under_way and all(one.ready_replicas for one in status.revisions if one.replicas):
             return
         children = self._children(key, memory)
         for revision, found in children.deployments.items():
             seen, now = memory.pods.get(revision), self.clock.monotonic()
             lacking = found.view.ready < found.view.replicas
-            if lacking and status.rollout is not None and status.rollout.loaded_at is None:
+            if lacking and status.loading:
                 # A Deployment says nothing when its pods begin to crash or cannot pull their image; the load deadline bounds this.
                 self.queue.wake_after(key, PODS_AGAIN)
             if seen is not None and seen.of == found.view and not (lacking and now - seen.read_at >= PODS_AGAIN):
@@ -235,7 +237,7 @@ class Controller:
     def _worth_writing(self, entry: Entry[ResourceView], memory: Memory, decision: Decision) -> bool:
         if not decision.checkpoint:
             return True
-        if decision.status.rollout is None or not entry.view.status.revisions:
+        if not decision.status.under_way or not entry.view.status.revisions:
             return False
         due = self.clock.monotonic() - memory.saved_at >= self.settings.checkpoint_every.seconds
         return due and self.checkpoints.take()
@@ -284,3 +286,15 @@ class Controller:
             self.metrics.unsubscribe(key)
         else:
             self.metrics.subscribe(key, subscription)
+        self._measure_variants(key, decision, situation, memory)
+
+    def _measure_variants(self, key: Key, decision: Decision, situation: Situation, memory: Memory) -> None:
+        wanted = {}
+        if situation.plan is not None and decision.status.experiment is not None:
+            children = self._children(key, memory)
+            wanted = self._measured.variants(key, decision.status, situation.plan, children, memory)
+        for slot in memory.slots - wanted.keys():
+            self.metrics.unsubscribe(slot)
+        for slot, subscription in wanted.items():
+            self.metrics.subscribe(slot, subscription)
+        memory.slots = frozenset(wanted)

@@ -7,7 +7,7 @@ differently. The functions below it return new statuses; nothing here decides an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from modelrollout.api.scalars import FULL_WEIGHT, Span, Timestamp, Weight
@@ -15,6 +15,8 @@ from modelrollout.api.status import (
     HISTORY_LIMIT,
     REJECTED_LIMIT,
     TIMELINE_LIMIT,
+    Concluded,
+    ExperimentStatus,
     HistoryEntry,
     MetricStatus,
     Mode,
@@ -63,10 +65,29 @@ class Book:
         """The revision that a rollout is about."""
         return next((entry for entry in self.status.revisions if entry.role is Role.CANDIDATE), None)
 
+    @property
+    def experiment(self) -> ExperimentStatus | None:
+        """The A/B test under way."""
+        return self.status.experiment
+
     @cached_property
     def target(self) -> Target | None:
-        """What a valid spec asks for."""
-        return self.situation.target if isinstance(self.situation.target, Target) else None
+        """What a valid spec asks for. Of an A/B test that has ended with a winner that is the winner: the spec is behind."""
+        target = self.situation.target
+        if not isinstance(target, Target):
+            return None
+        if (ended := self.concluded) is None or ended.revision is None:
+            return target
+        return replace(target, revision=ended.revision, version=ended.version or target.version)
+
+    @cached_property
+    def concluded(self) -> Concluded | None:
+        """How the A/B test ended that the spec asks for, if it did; a raised `attempt` asks for another one."""
+        target = self.situation.target
+        if not isinstance(target, Target) or not target.experiment:
+            return None
+        ended = next((one for one in self.status.concluded if one.id == target.experiment), None)
+        return ended if ended and self.plan.attempt <= ended.attempt else None
 
     def entry(self, revision: str) -> RevisionStatus | None:
         """The recorded entry of a revision."""
@@ -91,8 +112,8 @@ class Book:
     @property
     def full(self) -> int:
         """R: pods of the revision that carries all traffic."""
-        rollout = self.status.rollout
-        return rollout.replicas if rollout and self.plan.autoscaled else self.plan.replicas
+        recorded = self.status.rollout or self.status.experiment
+        return recorded.replicas if recorded and self.plan.autoscaled else self.plan.replicas
 
     @cached_property
     def step(self) -> PlanStep | None:

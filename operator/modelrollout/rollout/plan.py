@@ -7,13 +7,14 @@ last accepted plan while an invalid spec waits to be mended.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from modelrollout.analysis.terms import Terms
 from modelrollout.api.analysis import Analysis, Metric, OnInconclusive, Probability, StepKind
 from modelrollout.api.base import canonical_json
+from modelrollout.api.experiment import Assignment, End, Goal
 from modelrollout.api.scalars import FULL_WEIGHT, Duration, Weight
 from modelrollout.api.settings import Settings
 from modelrollout.api.spec import (
@@ -29,6 +30,8 @@ from modelrollout.api.spec import (
 )
 
 HOUR = 3600.0
+USUAL_TEST = 7 * 24 * HOUR
+"""How long an A/B test is expected to take that does not say so."""
 FEWEST_WINDOWS = 60
 """For which the evidence is prepared at least."""
 CANARY_STEPS: tuple[tuple[int, str], ...] = ((1, "1h"), (5, "3h"), (10, "4h"), (25, "16h"), (50, "24h"), (100, "0s"))
@@ -39,6 +42,8 @@ DEFAULT_STEPS: dict[Strategy, tuple[Step, ...]] = {
         Step(weight=Weight(FULL_WEIGHT), hold=Duration("1h")),
     ),
 }
+DEFAULT_STEPS[Strategy.AB_TEST] = DEFAULT_STEPS[Strategy.CANARY]
+"""An A/B test goes by none; whatever would ask for one finds the most careful."""
 STEP_NAMES: dict[Strategy, dict[StepKind, str]] = {
     Strategy.BLUE_GREEN: {StepKind.PREVIEW: "preview", StepKind.BAKE: "bake"}
 }
@@ -59,6 +64,21 @@ class PlanStep:
     def kind(self) -> StepKind:
         """By weight."""
         return kind_of(self.weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An A/B test as the plan has it: shares by name of variant, who meets which, and how it ends. `duration` in seconds."""
+
+    shares: tuple[tuple[str, Weight], ...]
+    assignment: Assignment = field(default_factory=Assignment)
+    duration: float | None = None
+    goal: Goal | None = None
+    end: End = End.MANUAL
+
+    def share(self, name: str) -> Weight:
+        """The share of a variant; 0 for one that the plan does not know."""
+        return dict(self.shares).get(name, Weight(0))
 
 
 def kind_of(weight: int) -> StepKind:
@@ -98,6 +118,7 @@ class Plan:
     by_evidence: bool = False
     false_rollback: float = 0.01
     bad_promotion: float = 0.05
+    experiment: Experiment | None = None
     router: str = "Service"
     coarse: bool = False
     written: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -109,12 +130,21 @@ class Plan:
         return Terms(self.false_rollback, self.bad_promotion, self.planned_windows, self.interval, self.metrics)
 
     @cached_property
+    def terms_of_variants(self) -> Terms:
+        """What the tests of one variant have in common: all variants share the probability that a sound one is taken out."""
+        variants = len(self.experiment.shares) if self.experiment else 1
+        return replace(self.terms, alpha=self.false_rollback / variants)
+
+    @cached_property
     def planned_windows(self) -> int:
         """Windows that the rollout is expected to have: over so many the evidence spreads its stakes.
 
         Those of all holds; a person who is to approve a step is expected to take an hour. Never less than a quarter of an hour's at the
-        usual interval: beyond the plan stakes halve again and again, and a step may last much longer than its hold.
+        usual interval: beyond the plan stakes halve again and again, and a step may last much longer than its hold. An A/B test has
+        those of its duration.
         """
+        if self.experiment is not None:
+            return max(FEWEST_WINDOWS, round((self.experiment.duration or USUAL_TEST) / self.interval))
         expected = sum(max(step.hold, HOUR if step.approval else 0.0) for step in self.steps if step.weight)
         return max(FEWEST_WINDOWS, round(expected / self.interval))
 
@@ -167,6 +197,7 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         by_evidence=rollout.pace is Pace.EVIDENCE,
         false_rollback=_probability(analysis.false_rollback_probability, 0.01),
         bad_promotion=_probability(analysis.bad_promotion_probability, 0.05),
+        experiment=_experiment(rollout),
         router="Gateway" if spec.traffic and spec.traffic.gateway else "Service",
         coarse=bool(spec.traffic and spec.traffic.service and spec.traffic.service.coarse == "Accept"),
         written={name: written[name] for name in PLAN_FIELDS if name in written},
@@ -186,6 +217,18 @@ def _steps(rollout: Rollout, late: float) -> tuple[PlanStep, ...]:
     if written[-1].weight < FULL_WEIGHT:
         written.append(Step(weight=Weight(FULL_WEIGHT)))
     return tuple(_named([_step(step, late, strategy) for step in written]))
+
+
+def _experiment(rollout: Rollout) -> Experiment | None:
+    if rollout.strategy is not Strategy.AB_TEST:
+        return None
+    return Experiment(
+        shares=tuple((variant.name, variant.weight) for variant in rollout.variants or ()),
+        assignment=rollout.assignment or Assignment(),
+        duration=None if rollout.duration is None else rollout.duration.seconds,
+        goal=rollout.goal,
+        end=rollout.end or End.MANUAL,
+    )
 
 
 def _full_candidate(rollout: Rollout) -> bool:

@@ -31,6 +31,23 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """How requests of an A/B test meet a version otherwise than by chance.
+
+    `arms`: by revision the name of each arm that has a share, the control among them. `cookie`, `token`: a user stays with an arm by a
+    cookie of that name with `<token>.<arm>` in it, for `seconds`. `header`: a request whose header of that name is the name of an
+    arm meets it, and every other one meets `control`.
+    """
+
+    control: str
+    arms: Mapping[str, str]
+    cookie: str = ""
+    token: str = ""
+    seconds: int = 0
+    header: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteIntent:
     """Which revision gets which share.
 
@@ -45,6 +62,8 @@ class RouteIntent:
     service: EntryService | None = None
     candidate: str | None = None
     """The revision that testers mean who name none."""
+    split: Split | None = None
+    """None: by weight alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from modelrollout.workload.identity import Owner, common_labels, metadata
 from modelrollout.workload.objects import REVISION_PORT, first_port, preview_service_name
 
 from .base import ABSENT, Capabilities, RouteIntent, RouteView
+from .gateway_split import assigned, by_chance, set_cookie, shares_in_flags
 
 Json = Mapping[str, Any]
 
@@ -40,6 +41,8 @@ REVISION_HEADER = "x-model-revision"
 HTTP, HTTPS = 80, 443
 CANDIDATE = "candidate"
 """Stands for the revision of the candidate in the tester header; no revision is called so, for each ends with its hash."""
+RULES_LIMIT = 16
+"""Of an HTTPRoute."""
 _TOKEN_DIGITS = 12
 
 
@@ -47,7 +50,7 @@ class GatewayRouter:
     """Exact shares down to a hundredth of a percent, for all traffic that comes through the named parents."""
 
     name = "Gateway"
-    capabilities = Capabilities(smallest_weight=1, header_match=True)
+    capabilities = Capabilities(smallest_weight=1, header_match=True, sticky=True)
 
     def build(self, intent: RouteIntent) -> tuple[dict[str, Any], ...]:
         """One HTTPRoute with the resource's name, and one for previews if they have host names. `intent.traffic` names a gateway."""
@@ -98,14 +101,24 @@ def refusal(raw: Json) -> str:
 
 def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
     """The route; its order does not depend on the order of the weights."""
-    owner, revisions = intent.owner, sorted(intent.weights)
+    owner = intent.owner
     path = {"type": "PathPrefix", "value": gateway.path_prefix or "/"}
+    split, weights = intent.split, intent.weights
+    flagged = assigned(split, weights)
+    revisions = _most(weights, RULES_LIMIT - len(flagged) - 2)
     tried = intent.candidate or max(revisions, key=lambda revision: intent.weights[revision])
     rules = []
     for name, revision in [*((revision, revision) for revision in revisions), (CANDIDATE, tried)]:
         header = {"type": "Exact", "name": TESTER_HEADER, "value": f"{tester_token(owner)}-{name}"}
         rules.append(_rule({"path": path, "headers": [header]}, gateway, [_backend(owner, revision, 1)]))
-    backends = [_backend(owner, revision, intent.weights[revision]) for revision in revisions]
+    for one in flagged:
+        routed = _backend(owner, one.revision, one.weight)
+        rules.append(_rule({"path": path, "headers": [one.header]}, gateway, [routed]))
+    chances = by_chance(split, weights)
+    backends = [
+        _backend(owner, revision, chances[revision], set_cookie(split, revision, path["value"]))
+        for revision in revisions
+    ]
     rules.append(_rule({"path": path}, gateway, backends))
     spec: dict[str, Any] = {"parentRefs": [_parent(parent) for parent in gateway.parent_refs], "rules": rules}
     if gateway.hostnames:
@@ -118,6 +131,14 @@ def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
             "spec": spec,
         }
     )
+
+
+def _most(weights: Mapping[str, int], count: int) -> list[str]:
+    """So many revisions in the order of their names; where there are more, those at weight 0 that come last are left out."""
+    weighed = sum(weight > 0 for weight in weights.values())
+    idle = [revision for revision in sorted(weights) if not weights[revision]]
+    kept = set(idle[: max(0, count - weighed)])
+    return [revision for revision in sorted(weights) if weights[revision] or revision in kept]
 
 
 def preview_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
@@ -166,20 +187,22 @@ def _rule(match: Json, gateway: Gateway, backends: list[dict[str, Any]]) -> dict
     return rule
 
 
-def _backend(owner: Owner, revision: str, weight: int) -> dict[str, Any]:
+def _backend(owner: Owner, revision: str, weight: int, cookie: str = "") -> dict[str, Any]:
     return {
         "group": "",
         "kind": "Service",
         "name": child_name(owner.name, revision),
         "port": REVISION_PORT,
         "weight": weight,
-        "filters": _named(revision),
+        "filters": _named(revision, cookie),
     }
 
 
-def _named(revision: str) -> list[dict[str, Any]]:
-    header = {"name": REVISION_HEADER, "value": revision}
-    return [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [header]}}]
+def _named(revision: str, cookie: str = "") -> list[dict[str, Any]]:
+    modifier: dict[str, Any] = {"set": [{"name": REVISION_HEADER, "value": revision}]}
+    if cookie:
+        modifier["add"] = [{"name": "Set-Cookie", "value": cookie}]
+    return [{"type": "ResponseHeaderModifier", "responseHeaderModifier": modifier}]
 
 
 def _parent(parent: ParentRef) -> dict[str, Any]:
@@ -196,22 +219,30 @@ def _parent(parent: ParentRef) -> dict[str, Any]:
 
 def _weights(owner_name: str, route: Json) -> dict[str, int] | None:
     rules = (route.get("spec") or {}).get("rules") or []
-    weighted = [rule for rule in rules if not any(match.get("headers") for match in rule.get("matches") or ())]
+    weighted = [found for found in rules if not _headers(found)]
     if len(weighted) != 1:
         return None
-    prefix, weights = f"{owner_name}-", {}
-    for backend in weighted[0].get("backendRefs") or ():
-        name = str(backend.get("name", ""))
-        if not name.startswith(prefix) or backend.get("kind", "Service") != "Service":
-            return None
-        weight = backend.get("weight")
-        weights[name.removeprefix(prefix)] = 1 if weight is None else int(weight)
+    prefix = f"{owner_name}-"
+    weights: dict[str, int] = {}
+    flags = [found for found in rules if shares_in_flags(_headers(found), TESTER_HEADER)]
+    for found in (*weighted, *flags):
+        for routed in found.get("backendRefs") or ():
+            name = str(routed.get("name", ""))
+            if not name.startswith(prefix) or routed.get("kind", "Service") != "Service":
+                return None
+            weight = routed.get("weight")
+            revision = name.removeprefix(prefix)
+            weights[revision] = weights.get(revision, 0) + (1 if weight is None else int(weight))
     total = sum(weights.values())
     if not total:
         return None
     return (
         weights if total == FULL_WEIGHT else {name: weight * FULL_WEIGHT // total for name, weight in weights.items()}
     )
+
+
+def _headers(found: Json) -> list[Json]:
+    return [header for match in found.get("matches") or () for header in match.get("headers") or ()]
 
 
 def _problem(route: Json, generation: int) -> str:

@@ -14,6 +14,7 @@ from modelrollout.api.analysis import Analysis, Metric
 from modelrollout.api.errors import SpecError
 from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.spec import ModelDeploymentSpec, Rollout
+from modelrollout.rollout.arm_evidence import GOAL
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import SERVER_CONTAINER
 
@@ -53,6 +54,19 @@ def check_metrics(spec: ModelDeploymentSpec, plan: Plan, preset: RuntimePreset) 
         _check_series(metric, field, preset)
         _check_latency(metric, field, preset)
         _check_paths(metric, field, preset)
+
+
+def check_goal(spec: ModelDeploymentSpec, plan: Plan) -> None:
+    """The goal of an A/B test is measured beside the metrics, under a name of its own."""
+    if plan.experiment is None or plan.experiment.goal is None:
+        return
+    if not plan.judged:
+        raise SpecError("spec.rollout.goal", "a goal is measured by a provider; leave out spec.analysis.mode: None")
+    for index, metric in enumerate((spec.analysis or Analysis()).metrics or ()):
+        if metric.name == GOAL:
+            raise SpecError(
+                f"{METRICS}[{index}].name", f'"{GOAL}" is what rollout.goal is measured as; choose another name'
+            )
 
 
 def check_size(written: Mapping[str, Any]) -> None:

@@ -20,17 +20,19 @@ from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.spec import ModelDeploymentSpec
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import RevisionId, check_name, identify, inputs
+from modelrollout.rollout.situation import Target
 from modelrollout.traffic.base import RouteIntent
 from modelrollout.traffic.routers import router_for
 
 from . import objects, presets
 from .allowed import validate
-from .checks import check_autoscaling, check_metrics, check_provider, check_service, check_size, check_times
+from .checks import check_autoscaling, check_goal, check_metrics, check_provider, check_service, check_size, check_times
 from .explain import explain
 from .identity import Owner
 from .plans import accepted_plan
 from .pod import render_template
 from .records import Packed, PlanRecord, RevisionRecord
+from .variants import AcceptedVariant, accept_variants, experiment_id
 
 Json = Mapping[str, Any]
 
@@ -47,6 +49,20 @@ class Accepted:
     revision: RevisionId
     preset: RuntimePreset
     record: RevisionRecord = field(repr=False)
+    variants: tuple[AcceptedVariant, ...] = ()
+    """Of an A/B test, for which `revision` is the control."""
+
+    @property
+    def target(self) -> Target:
+        """What decisions know of it."""
+        test = experiment_id(self.revision, self.variants)
+        arms = tuple(variant.arm for variant in self.variants)
+        return Target(self.revision.revision, self.revision.version, test, arms)
+
+    @property
+    def records(self) -> tuple[RevisionRecord, ...]:
+        """What the records of all revisions that it asks for would be."""
+        return (self.record, *(variant.record for variant in self.variants))
 
 
 def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
@@ -75,9 +91,19 @@ def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
     check_autoscaling(spec, record.template)
     check_provider(spec, plan, settings)
     check_metrics(spec, plan, preset)
+    check_goal(spec, plan)
     if (refusal := router_for(spec.traffic).check(plan)) is not None:
         raise refusal
-    return Accepted(spec, plan, revision, preset, record)
+
+    def recorded(fields: dict[str, Any], identity: RevisionId) -> RevisionRecord:
+        check_size(fields)
+        validate(fields, settings)
+        runtime = presets.find((fields.get("server") or {}).get("runtime"), settings)
+        made = _record(fields, identity, name or NAMELESS, runtime, settings)
+        check_autoscaling(spec, made.template)
+        return made
+
+    return Accepted(spec, plan, revision, preset, record, accept_variants(raw_spec, revision, recorded))
 
 
 def render(name: str, namespace: str, raw_spec: Json, settings: Settings) -> list[dict[str, Any]]:

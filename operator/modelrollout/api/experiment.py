@@ -1,0 +1,101 @@
+"""`spec.rollout` of an A/B test: who meets which variant, what decides, and how the test ends.
+
+The variants themselves stand in `spec.py`, because they take the fields of a spec.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from .analysis import Probability, Ratio
+from .base import Enum, Model, Whole, rule, validations
+
+CONTROL = "control"
+"""Name of the arm that is the spec's own version; no variant may have it."""
+HEADER_PATTERN = r"^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$"
+_RESERVED = ("cookie", "host", "x-modelrollout-version", "x-model-revision")
+
+
+class AssignmentType(Enum):
+    """How it is decided which variant a request meets."""
+
+    RANDOM = "Random"
+    """Each request by itself."""
+    STICKY = "Sticky"
+    """A user stays with the variant of the first request, by a cookie."""
+    FLAG = "Flag"
+    """The caller says so, by a header."""
+
+
+_NO_HEADER = "(has(self.type) && self.type == 'Flag') == has(self.header)"
+_NO_HEADER_TEXT = "type Flag needs header, such as x-experiment-arm, and no other type takes one"
+_NO_COOKIE = "!has(self.cookie) || (has(self.type) && self.type == 'Sticky')"
+_NO_COOKIE_TEXT = "cookie belongs to type Sticky"
+_FREE_HEADER = f"!has(self.header) || !(self.header.lowerAscii() in {list(_RESERVED)})"
+_FREE_HEADER_TEXT = f"header must be one of your own, not {', '.join(_RESERVED)}"
+
+
+class Assignment(
+    Model,
+    json_schema_extra=validations(
+        rule(_NO_HEADER, _NO_HEADER_TEXT), rule(_NO_COOKIE, _NO_COOKIE_TEXT), rule(_FREE_HEADER, _FREE_HEADER_TEXT)
+    ),
+):
+    """Which requests meet which variant."""
+
+    type: AssignmentType | None = None
+    """Random (the default): each request by itself. Sticky: a user stays with a variant. Flag: a header of the request names the variant."""
+    cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_]*$", max_length=64)] | None = None
+    """Sticky: name of the cookie that the gateway sets. Default: `modelrollout-<name of the resource>`."""
+    header: Annotated[str, Field(pattern=HEADER_PATTERN, max_length=64)] | None = None
+    """Flag: a request whose header of this name is the name of a variant meets that variant; all others meet the control."""
+
+    @property
+    def kind(self) -> AssignmentType:
+        """The type, resolved."""
+        return self.type or AssignmentType.RANDOM
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if (self.kind is AssignmentType.FLAG) != (self.header is not None):
+            raise ValueError(_NO_HEADER_TEXT)
+        if self.cookie is not None and self.kind is not AssignmentType.STICKY:
+            raise ValueError(_NO_COOKIE_TEXT)
+        if self.header is not None and self.header.lower() in _RESERVED:
+            raise ValueError(_FREE_HEADER_TEXT)
+        return self
+
+
+class GoalUnit(Enum):
+    """What the counters of a goal count."""
+
+    REQUEST = "Request"
+    """Requests, several of one user among them."""
+    USER = "User"
+    """Users, each once."""
+
+
+class Goal(Model):
+    """What the test is about: a rate that a variant is to improve."""
+
+    ratio: Ratio
+    """Two counters of the model server. With `good` more is better (users who converted of users exposed), with `bad` less."""
+    unit: GoalUnit | None = None
+    """What is counted: Request (the default), or User. Requests of one user depend on each other, so the error probability of Request is approximate with a Sticky assignment."""
+    false_winner_probability: Probability | None = None
+    """No variant that is not better than the control is called the winner with more than this probability, shared by all variants. Default 5%."""
+    minimum_sample_size: Annotated[Whole, Field(ge=0, le=1_000_000_000)] | None = None
+    """Count of each arm below which there is no winner. Default 100."""
+
+
+class End(Enum):
+    """What happens when the test is over."""
+
+    MANUAL = "Manual"
+    """It goes on until somebody promotes a variant or aborts the test."""
+    KEEP_STABLE = "KeepStable"
+    """The control gets all traffic again."""
+    PROMOTE_WINNER = "PromoteWinner"
+    """The variant that has been shown to be better becomes stable; without one the control is kept."""
