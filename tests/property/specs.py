@@ -107,6 +107,33 @@ METRICS: tuple[list[dict[str, Any]] | None, ...] = (
 )
 """None: `analysis.mode: None`."""
 
+_CONVERSION: dict[str, Any] = {"ratio": {"good": {"series": "converted"}, "total": {"series": "exposed"}}}
+TESTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"arms": (("b", 1, 20),), "end": "KeepStable", "duration": "90s"},
+    {"arms": (("b", 1, 10), ("c", 2, 40)), "end": "PromoteWinner", "duration": "5m", "goal": _CONVERSION},
+    {
+        "arms": (("b", 1, "33.3%"), ("c", 2, 33), ("d", 3, 33)),
+        "end": "PromoteWinner",
+        "duration": "3m",
+        "goal": _CONVERSION,
+    },
+    {"arms": (("b", 2, 50),), "duration": "1m", "goal": _CONVERSION},
+    {
+        "arms": (("b", 1, 5), ("c", 3, 60)),
+        "end": "KeepStable",
+        "duration": "2m",
+        "goal": _CONVERSION,
+        "assignment": {"type": "Sticky"},
+    },
+    {"arms": (("b", 1, 60), ("c", 2, 10)), "end": "PromoteWinner", "duration": "5m", "goal": _CONVERSION},
+    {"arms": (("b", 1, 10), ("c", 2, 20)), "assignment": {"type": "Flag", "header": "x-arm"}},
+)
+"""A/B tests; the first is none. An arm: its name, how many builds its own comes after the control's, its share.
+
+The third and the seventh have the same arms with other shares.
+"""
+
 INCONCLUSIVE = ("Hold", "Promote", "Rollback")
 _SETTINGS = Settings()
 
@@ -132,6 +159,13 @@ class Wish:
     """The replica-ratio router instead of a Gateway."""
     at_once: bool = False
     """Strategy BlueGreen, where the steps allow it."""
+    test: int = 0
+    """Strategy ABTest with these arms, in place of steps, where the router can."""
+
+    @property
+    def arms(self) -> tuple[tuple[str, int, int | str], ...]:
+        """The variants of its A/B test; none without."""
+        return () if self.service else TESTS[self.test].get("arms", ())
 
 
 @lru_cache(maxsize=20_000)
@@ -163,6 +197,11 @@ def _spec(wish: Wish) -> dict[str, Any]:
     if wish.at_once and wish.steps in AT_ONCE:
         spec["rollout"]["strategy"] = "BlueGreen"
         del spec["rollout"]["candidateReplicas"]
+    if wish.arms:
+        test = {name: value for name, value in TESTS[wish.test].items() if name != "arms"}
+        variants = [{"name": name, "weight": weight, "version": name} for name, _, weight in wish.arms]
+        spec["rollout"] |= test | {"strategy": "ABTest", "variants": variants}
+        del spec["rollout"]["steps"]
     if wish.autoscaled:
         spec["autoscaling"] = {"minReplicas": max(1, wish.replicas), "maxReplicas": wish.replicas + 3}
     else:

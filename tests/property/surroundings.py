@@ -13,7 +13,16 @@ from typing import NamedTuple, Protocol
 from modelrollout.api.command import Action
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.rollout.plan import Plan
-from modelrollout.rollout.situation import CommandFacts, Decision, PreflightFacts, Problem, Situation, Target, Timing
+from modelrollout.rollout.situation import (
+    Arm,
+    CommandFacts,
+    Decision,
+    PreflightFacts,
+    Problem,
+    Situation,
+    Target,
+    Timing,
+)
 
 from .objects import (
     EVALUATION_DELAY,
@@ -31,6 +40,7 @@ from .specs import Wish
 
 BASE = 1_700_000_010.0
 TIMING = Timing()
+REVISIONS = ("1-aaaa0001", "2-bbbb0002", "3-cccc0003", "4-dddd0004")
 
 Decide = Callable[[Situation], Decision]
 
@@ -57,7 +67,13 @@ class Resource(NamedTuple):
     def target(self) -> Target | Problem:
         if not self.valid:
             return Problem("InvalidSpec", "spec.rollout.steps: weights must not fall")
-        return Target(self.revision, self.revision.split("-", maxsplit=1)[0])
+        version = self.revision.split("-", maxsplit=1)[0]
+        if self.revision not in REVISIONS or not self.wish.arms:
+            return Target(self.revision, version)
+        place = REVISIONS.index(self.revision)
+        others = [(name, REVISIONS[(place + offset) % len(REVISIONS)]) for name, offset, _ in self.wish.arms]
+        arms = tuple(Arm(name, revision, revision[0]) for name, revision in others)
+        return Target(self.revision, version, f"{self.revision} {others}", arms)
 
 
 @dataclass(slots=True, eq=False)
@@ -184,7 +200,7 @@ class Surroundings:
         return min(moment, *self.pending.values()) if self.pending else moment
 
     def _tick(self) -> float:
-        if self.resource.status.rollout is None:
+        if not self.resource.status.under_way:
             return NEVER
         grid = math.floor(max(self.wall, self.prometheus.newest) / INTERVAL) + 1
         return grid * INTERVAL - BASE - self.offset

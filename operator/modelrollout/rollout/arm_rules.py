@@ -100,7 +100,7 @@ def variant_without_series_is_taken_out(book: Book) -> Move | None:
     for lane in running(book):
         problem = lane.measured.problem
         if problem is not None and problem.reason == Reason.METRICS_MISSING and lane.entry.weight and book.plan.judged:
-            return take_out(book, lane, Ending(Outcome.ROLLED_BACK, Reason.METRICS_MISSING, problem.message))
+            return take_out(book, lane, Ending(Outcome.FAILED, Reason.METRICS_MISSING, problem.message))
     return None
 
 

@@ -17,6 +17,10 @@ OPAQUE = {
     "spec.template.spec",
     "spec.autoscaling.metrics[]",
     "spec.autoscaling.behavior",
+    "spec.rollout.variants[].server.env[]",
+    "spec.rollout.variants[].server.resources",
+    "spec.rollout.variants[].template.metadata",
+    "spec.rollout.variants[].template.spec",
 }
 
 
