@@ -228,7 +228,9 @@ def rule_07_finish_lets_the_candidate_finish(look: Look) -> str | None:
         return None
     bound = isinstance(target, Target) and any(entry.revision == target.revision for entry in look.before.rejected)
     home = isinstance(target, Target) and target.revision == look.stable.revision
-    return None if home or bound else f"{one.revision} was withdrawn for {target}"
+    # The plan of an A/B test has no steps by which it could finish.
+    without_steps = isinstance(target, Target) and bool(target.arms) and one.mode is Mode.STEPS
+    return None if home or bound or without_steps else f"{one.revision} was withdrawn for {target}"
 
 
 def rule_08_warmth_ends_with_the_order_to_scale_down(look: Look) -> str | None:

@@ -291,8 +291,8 @@ def _may_finish(book: Book) -> bool:
     if stable is None:
         # It serves everything and nothing else could: it becomes stable in a moment, and the spec's turn comes then.
         return candidate is not None and candidate.weight > 0
-    if target.experiment:
-        return False  # the plan has no steps by which it could
+    if target.experiment and not book.direct:
+        return False  # the plan of an A/B test has no steps by which it could
     return book.plan.finish_when_superseded and target.revision != stable.revision and not unwanted
 
 
