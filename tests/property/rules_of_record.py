@@ -226,7 +226,9 @@ def status_is_sound(look: Look) -> str | None:
         return None
     if not isinstance(target, Target) or conditions["Stalled"].status == "True":
         return f"Ready with {target}"
-    won = {entry.revision for entry in look.after.concluded if entry.id == target.experiment and entry.revision}
+    attempt = look.plan.attempt if look.plan is not None else 0
+    ended = (one for one in look.after.concluded if one.id == target.experiment and attempt <= one.attempt)
+    won = {one.revision for one in ended if one.revision}
     wanted = next(iter(won), target.revision)
     if look.plan is not None and not look.plan.ready_when_serving and look.now.get(wanted) != FULL_WEIGHT:
         return f"Ready while {target.revision} has {look.now.get(target.revision)}"

@@ -29,11 +29,11 @@ def binomial(rng, users, rate):
     return sum(rng.random() < rate for _ in range(users))
 
 
-def lived(rng, ours, theirs, windows, users=(20, 80), goal=None):
-    """The status at the end, and whether it was better at any time."""
+def lived(rng, ours, theirs, windows, goal=None):
+    """The status at the end, and the window after which it was called better for the first time."""
     goal, status, ever = goal or wanted(), None, None
     for index in range(windows):
-        one = window(index, (users[0], binomial(rng, users[0], ours)), (users[1], binomial(rng, users[1], theirs)))
+        one = window(index, (20, binomial(rng, 20, ours)), (80, binomial(rng, 80, theirs)))
         status = judge_goal(goal, status, [one], BEGUN)
         ever = index if ever is None and status.better else ever
     return status, ever
