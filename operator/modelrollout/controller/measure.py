@@ -85,7 +85,7 @@ class Measured:
         """
         test = status.experiment
         control = self._selector(key, status, children, Role.STABLE)
-        metrics = _of_test(plan)
+        metrics = of_test(plan)
         if test is None or control is None or not metrics:
             return {}
         before, analysis, found = test.begun_at is None, plan_fields(plan).analysis, {}
@@ -132,7 +132,7 @@ class Measured:
             return presets.CUSTOM  # the administrator took the preset away; metrics that need it will say so
 
 
-def _of_test(plan: Plan) -> tuple[Metric, ...]:
+def of_test(plan: Plan) -> tuple[Metric, ...]:
     """The guards that speak while both have traffic, and the goal."""
     if plan.experiment is None or not plan.judged:
         return ()

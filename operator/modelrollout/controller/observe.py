@@ -37,6 +37,7 @@ from modelrollout.workload.records import PlanRecord, plan_name
 
 from .children import Children
 from .fields import plan_fields
+from .measure import of_test
 from .memory import Memory, Now
 from .troubles import restarts, trouble
 from .views import ResourceView
@@ -107,7 +108,7 @@ class Observer:
     def _arms(self, key: Key, status: ModelDeploymentStatus, plan: Plan | None) -> Mapping[str, ArmFacts]:
         """What is measured of the variants of an A/B test, by revision."""
         test = status.experiment
-        if test is None or plan is None or not plan.judged:
+        if test is None or plan is None or not of_test(plan):
             return {}
         found = {}
         for arm in test.variants:

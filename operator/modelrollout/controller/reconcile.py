@@ -120,7 +120,8 @@ class Controller:
         memory = self.memories.get(key)
         if memory is None or memory.uid != uid:
             # What a former process has written last is not known. It counts as just now, or a restart would write everything.
-            memory = self.memories[key] = Memory(uid=uid, saved_at=self.clock.monotonic())
+            slots = memory.slots if memory is not None else frozenset()
+            memory = self.memories[key] = Memory(uid=uid, saved_at=self.clock.monotonic(), slots=slots)
         return memory
 
     def _children(self, key: Key, memory: Memory) -> Children:

@@ -18,6 +18,7 @@ from modelrollout.api.status import (
     Concluded,
     ExperimentOutcome,
     ExperimentStatus,
+    MetricStatus,
     Mode,
     ModelDeploymentStatus,
     Phase,
@@ -152,9 +153,13 @@ def change_arm(status: ModelDeploymentStatus, name: str, **fields: object) -> Mo
 
 
 def with_shares(
-    status: ModelDeploymentStatus, shares: Mapping[str, int], now: float, reason: str
+    book: Book, status: ModelDeploymentStatus, shares: Mapping[str, int], reason: str
 ) -> ModelDeploymentStatus:
-    """The status with these weights, all others at 0 and stable at the rest; each change in the timeline, and nothing applied yet."""
+    """The status with these weights, all others at 0 and stable at the rest; each change in the timeline, and nothing applied yet.
+
+    In the same write stable is given the pods for it: it may have been scaled since.
+    """
+    now, full = book.now, book.full
     rest = FULL_WEIGHT - sum(shares.values())
     weights = {
         entry.revision: rest if entry.role is Role.STABLE else shares.get(entry.revision, 0)
@@ -165,7 +170,12 @@ def with_shares(
         for entry in status.revisions
         if entry.role is not Role.STABLE and entry.weight != weights[entry.revision]
     )
-    status = change_each(status, lambda entry: entry.model_copy(update={"weight": Weight(weights[entry.revision])}))
+
+    def moved(entry: RevisionStatus) -> RevisionStatus:
+        grown = max(entry.replicas, full) if entry.role is Role.STABLE else entry.replicas
+        return entry.model_copy(update={"weight": Weight(weights[entry.revision]), "replicas": grown})
+
+    status = change_each(status, moved)
     traffic = status.traffic.model_copy(update={"set_at": Timestamp(now), "applied_at": None, "measured": None})
     experiment = status.experiment and status.experiment.model_copy(update={"applied_at": None})
     timeline = (*status.timeline, *told)[-TIMELINE_LIMIT:]
@@ -181,18 +191,25 @@ def share_out(book: Book, shares: Mapping[str, int], reason: Reason, message: st
     """Give the variants these shares, and stable the rest."""
     before = book.experiment
     assert before is not None
-    status = with_shares(book.status, shares, book.now, reason)
+    status = with_shares(book, book.status, shares, reason)
     assert status.experiment is not None
     if before.begun_at is None:
         fresh = status.experiment.model_copy(update={"begun_at": Timestamp(book.now)})
-        status = _restarts_from_here(book, status.model_copy(update={"experiment": fresh}))
+        status = _from_here(book, status.model_copy(update={"experiment": fresh}))
     note = EventNote(Reason.WEIGHT_CHANGED, cut(message, 900), warning=urgent)
     return Move(status, Phase.PROGRESSING, reason, message, (note,), urgent=urgent)
 
 
-def _restarts_from_here(book: Book, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+def _from_here(book: Book, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
+    """The status at the beginning of the test: restarts counted from here, design effects as they were measured before."""
     for lane in running(book):
-        status = change_arm(status, lane.arm.name, restarts_base=lane.facts.restarts)
+        effects = lane.measured.preflight.effects
+        metrics = tuple(
+            MetricStatus(name=metric.name, design_effect=effects[metric.name])
+            for metric in book.plan.metrics
+            if metric.name in effects
+        )
+        status = change_arm(status, lane.arm.name, restarts_base=lane.facts.restarts, metrics=metrics)
     return status
 
 
@@ -224,7 +241,7 @@ def retired(book: Book, lane: Lane, reason: str) -> ModelDeploymentStatus:
     """The status with a taken-out variant at weight 0; one pod stays for its logs."""
     status, revision = book.status, lane.entry.revision
     if lane.entry.weight:
-        status = with_shares(status, shares_now(book) | {revision: 0}, book.now, reason)
+        status = with_shares(book, status, shares_now(book) | {revision: 0}, reason)
     kept = Timestamp(book.now + book.plan.keep_failed) if book.plan.keep_failed else None
     return change(status, revision, role=Role.FORMER, warm_until=None, kept_until=kept)
 
@@ -254,7 +271,7 @@ def _without_variants(book: Book, reason: str, keep: str = "") -> ModelDeploymen
     shares = {revision: weight for revision, weight in carried.items() if revision == keep}
     status = book.status
     if shares != carried:
-        status = with_shares(status, shares, book.now, reason)
+        status = with_shares(book, status, shares, reason)
     gone = {lane.entry.revision for lane in lanes(book) if lane.entry.role is Role.VARIANT} - {keep}
     status = change_each(
         status,
