@@ -42,5 +42,5 @@ def make_test(seed: int) -> History:
     )
     first = ("experiment", 40.0, 2, rng.randrange(1000), 0)
     fates = tuple(dataclasses.replace(fate, better=rng.random() < 0.3) for fate in history.fates)
-    wish = dataclasses.replace(history.wish, service=False, finish=rng.random() < 0.1)
+    wish = dataclasses.replace(history.wish, service=False, finish=rng.random() < 0.1, paused=rng.random() < 0.15)
     return dataclasses.replace(history, fates=fates, wish=wish, ops=(first, *ops))

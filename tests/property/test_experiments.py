@@ -6,11 +6,16 @@ import pytest
 
 from modelrollout.rollout.decide import decide
 from tests.property.experiments import ALL_RULES, make_test
+from tests.property.faults_of_tests import FAULTS
 from tests.property.history import History, play, shrink
+from tests.property.rules_of_variants import RULES_OF_VARIANTS
+from tests.property.surroundings import Violation
 
 HISTORIES = int(os.environ.get("MODELROLLOUT_HISTORIES", "5000")) // 2
 FIRST = int(os.environ.get("MODELROLLOUT_SEED", "0"))
 PORTION = 250
+ENOUGH = 300
+"""Histories within which a fault must be found."""
 
 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + HISTORIES, PORTION), ids="from-{}".format)
@@ -19,6 +24,24 @@ def test_the_rules_hold_in_histories_of_tests(first):
         history = make_test(seed)
         if (error := _error(history)) is not None:
             pytest.fail(_story(history, error), pytrace=False)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_core_is_rejected_in_which(fault):
+    name, spoil = FAULTS[fault]
+    rules = tuple(rule for rule in RULES_OF_VARIANTS if rule.__name__ == name)
+    wrong = spoil(decide)
+    for seed in range(ENOUGH):
+        try:
+            play(make_test(seed), wrong, rules)
+        except Violation as violation:
+            if violation.rule == name:
+                return
+    pytest.fail(f"{fault!r} was not rejected by {name} in {ENOUGH} histories")
+
+
+def test_every_rule_of_variants_has_a_planted_fault():
+    assert {rule.__name__ for rule in RULES_OF_VARIANTS} == {name for name, _ in FAULTS.values()}
 
 
 def _error(history: History) -> Exception | None:

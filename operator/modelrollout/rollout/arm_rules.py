@@ -136,6 +136,9 @@ def variant_without_ready_pod_gives_back(book: Book) -> Move | None:
 
 def raised_attempt_readmits_variants(book: Book) -> Move | None:
     """A raised `spec.rollout.attempt` has variants that were taken out by the old one take part again."""
+    experiment, target = book.experiment, book.target
+    if experiment is None or target is None or target.experiment != experiment.id:
+        return None
     for lane in lanes(book):
         if lane.arm.out is None or lane.entry.weight:
             continue

@@ -20,7 +20,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def test_there_is_one_for_each_thing_that_people_start_with():
     assert [path.stem for path in EXAMPLES] == [
-        "approval", "autoscaling", "blue-green", "canary-gateway", "custom-metrics", "minimal", "service-router",
+        "ab-test", "approval", "autoscaling", "blue-green", "canary-gateway", "custom-metrics", "minimal", "service-router",
         "template-overlay",
     ]  # fmt: skip
 
