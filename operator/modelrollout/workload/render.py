@@ -26,7 +26,16 @@ from modelrollout.traffic.routers import router_for
 
 from . import objects, presets
 from .allowed import validate
-from .checks import check_autoscaling, check_goal, check_metrics, check_provider, check_service, check_size, check_times
+from .checks import (
+    check_autoscaling,
+    check_goal,
+    check_metrics,
+    check_provider,
+    check_service,
+    check_size,
+    check_times,
+    check_variants,
+)
 from .explain import explain
 from .identity import Owner
 from .plans import accepted_plan
@@ -91,6 +100,7 @@ def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
     check_autoscaling(spec, record.template)
     check_provider(spec, plan, settings)
     check_metrics(spec, plan, preset)
+    check_variants(plan)
     check_goal(spec, plan)
     if (refusal := router_for(spec.traffic).check(plan)) is not None:
         raise refusal

@@ -114,3 +114,19 @@ def test_no_metric_has_the_name_of_the_goal():
     metrics = {"metrics": [{"name": "goal", "errorRate": {}, "compare": {}}]}
     with pytest.raises(SpecError, match="choose another name"):
         accept(spec_with(arm(version="2"), goal=goal) | {"analysis": metrics}, SETTINGS, "fraud")
+
+
+def judged_by(count, *metrics):
+    variants = [arm(f"v{number}", 5, version=f"9.{number}") for number in range(count)]
+    return spec_with(*variants) | {"analysis": {"metrics": list(metrics)}}
+
+
+def test_status_has_to_hold_the_evidence_of_all_variants():
+    several = [{"name": f"m{number}", "errorRate": {}, "compare": {}} for number in range(4)]
+    boundless = {"name": "latency", "latency": {}, "compare": {}}
+    accept(judged_by(3, *several), SETTINGS, "fraud")
+    with pytest.raises(SpecError, match="found 4 metrics for 4 variants, of which status can keep 12 in all"):
+        accept(judged_by(4, *several), SETTINGS, "fraud")
+    accept(judged_by(3, boundless), SETTINGS, "fraud")
+    with pytest.raises(SpecError, match="found 1 latency without a threshold for 4 variants"):
+        accept(judged_by(4, boundless), SETTINGS, "fraud")
