@@ -373,6 +373,8 @@ class Concluded(StatusModel):
     """Of the test."""
     attempt: int = 0
     """The `spec.rollout.attempt` that was in force: a higher one starts it again."""
+    started_at: Timestamp
+    """When it began."""
     at: Timestamp
     """When it ended."""
     outcome: ExperimentOutcome

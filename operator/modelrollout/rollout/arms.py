@@ -333,6 +333,7 @@ def _concluded(
     entry = Concluded(
         id=experiment.id,
         attempt=book.plan.attempt,
+        started_at=experiment.started_at,
         at=Timestamp(book.now),
         outcome=outcome,
         winner=winner.arm.name if winner else None,

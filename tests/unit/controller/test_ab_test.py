@@ -259,6 +259,36 @@ async def test_sticky_users_are_bound_to_every_arm_that_has_a_share_and_to_no_ot
 
 
 @in_loop
+async def test_users_stay_until_the_winner_has_all_traffic():
+    stage = await begun(assignment={"type": "Sticky"})
+    before, revisions = cookies(stage), {"control": stage.revision("1"), "c": stage.revision("3")}
+    stage.broken = {"3"}  # its pods are not full in number yet: hold it in between
+    stage.command("Promote", stage.revision("3"))
+    await stage.controller.reconcile(KEY)
+    assert stage.status["rollout"]["cause"] == "WinnerChosen"
+    assert cookies(stage) == revisions == {name: before[name] for name in revisions}
+    stage.broken = set()
+    await stage.until(lambda: stage.weights() == {"3": 100})
+    assert cookies(stage) == {}
+
+
+@pytest.mark.parametrize("assignment", [{"type": "Flag", "header": "x-arm"}, {"type": "Sticky"}, {"type": "Random"}])
+def test_the_weighted_rule_always_leads_somewhere(assignment):
+    @in_loop
+    async def play():
+        stage = await begun(assignment=assignment)
+        stage.command("Promote", stage.revision("3"))
+        for _ in range(40):
+            await stage.run(2.0)
+            weighted = {found["name"]: found["weight"] for found in stage.rules()[-1]["backendRefs"]}
+            assert sum(weighted.values()) > 0
+        assert (stage.reason, stage.weights()) == ("SpecBehind", {"3": 100})
+        assert {name: weight for name, weight in weighted.items() if weight} == {f"fraud-{stage.revision('3')}": 10_000}
+
+    play()
+
+
+@in_loop
 async def test_a_flag_leads_to_its_variant_and_all_else_to_the_control():
     stage = await begun(assignment={"type": "Flag", "header": "x-arm"})
     flags = [rule for rule in stage.rules() if rule["matches"][0].get("headers", [{}])[0].get("name") == "x-arm"]
