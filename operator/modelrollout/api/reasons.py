@@ -147,7 +147,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.EXPERIMENT_FAILED: Explanation(
         "All variants of the A/B test were taken out.",
-        "Read why in the events; fix them, or `kubectl modelrollout retry NAME --variant VARIANT`.",
+        "Read why in the events; change the variants, take the test out of the spec, or raise `spec.rollout.attempt`.",
     ),
     Reason.EXPERIMENT_STARTED: Explanation("An A/B test began.", "Nothing to do."),
     Reason.SHARES_SET: Explanation("The variants of an A/B test were given their shares.", "Nothing to do."),

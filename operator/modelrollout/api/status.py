@@ -330,8 +330,6 @@ class ExperimentStatus(StatusModel):
 
     id: Word
     """Names the control and the variants with their revisions; another one is another test."""
-    attempt: int = 0
-    """The `spec.rollout.attempt` that was in force at the start."""
     control: Word
     """The control's revision, which is stable."""
     started_at: Timestamp
@@ -348,8 +346,6 @@ class ExperimentStatus(StatusModel):
     """Time in which the route was as intended and, with a goal, all variants had answers for it."""
     covered_through: Timestamp | None = None
     """Grid point until which `covered` has been counted, where there is a goal."""
-    over: bool | None = None
-    """Its duration is over and a person is to decide."""
     variants: Annotated[tuple[ArmStatus, ...], Field(max_length=VARIANTS_LIMIT, json_schema_extra=_BY_NAME)]
     """The variants."""
 

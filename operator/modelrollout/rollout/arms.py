@@ -113,7 +113,6 @@ def begin(book: Book, target: Target) -> Move:
     named = {entry.revision for entry in entries}
     experiment = ExperimentStatus(
         id=target.experiment,
-        attempt=plan.attempt,
         control=stable.revision,
         started_at=Timestamp(now),
         replicas=full,
