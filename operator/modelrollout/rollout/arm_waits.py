@@ -109,6 +109,14 @@ def stable_cannot_take_back(book: Book) -> Wait | None:
     return Wait(Phase.PROGRESSING, Reason.STABLE_UNAVAILABLE, message, wake)
 
 
+def nobody_takes_back(book: Book) -> str:
+    """Why what variants have cannot go to the control even where a person says so; empty if it can."""
+    stable = book.stable
+    if not any(shares_now(book).values()) or book.ready(stable):
+        return ""
+    return f"the control, version {stable.version if stable else ''}, has no ready pod to take the traffic back"
+
+
 def decision_is_awaited(book: Book, winner: Lane | None) -> Wait:
     """The duration is over and a person is to choose."""
     name = book.situation.name

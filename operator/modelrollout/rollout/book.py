@@ -89,6 +89,12 @@ class Book:
         ended = next((one for one in self.status.concluded if one.id == target.experiment), None)
         return ended if ended and self.plan.attempt <= ended.attempt else None
 
+    @property
+    def tested(self) -> bool:
+        """Whether the spec asks for an A/B test of its own version, rather than for the winner of one that has ended."""
+        target, ended = self.target, self.concluded
+        return target is not None and bool(target.experiment) and (ended is None or ended.revision is None)
+
     def entry(self, revision: str) -> RevisionStatus | None:
         """The recorded entry of a revision."""
         return next((entry for entry in self.status.revisions if entry.revision == revision), None)

@@ -23,7 +23,7 @@ from modelrollout.api.status import (
     TakenCommand,
 )
 
-from .arm_waits import stable_cannot_take_back
+from .arm_waits import nobody_takes_back
 from .arms import Lane, choose, conclude, lanes, readmit, take_out
 from .book import Book, Ending, with_rejection
 from .moves import Move, reject, start
@@ -154,8 +154,8 @@ def _abort_test(book: Book, command: CommandFacts) -> tuple[Move, str]:
     by = f"by {command.by or 'unknown'}{why}"
     lane = _lane(book, command)
     if lane is None:
-        if (waiting := stable_cannot_take_back(book)) is not None:
-            raise Refused(waiting.message)
+        if why_not := nobody_takes_back(book):
+            raise Refused(why_not)
         message = f"The A/B test was aborted {by}."
         return conclude(
             book, ExperimentOutcome.ABORTED, message
@@ -209,8 +209,8 @@ def _choose(book: Book, command: CommandFacts) -> tuple[Move, str]:
         raise Refused(f"variant {lane.arm.name} was taken out of the A/B test")
     if lane.arm.loaded_at is None:
         raise Refused(f"variant {lane.arm.name} is not ready yet")
-    if (waiting := stable_cannot_take_back(book)) is not None:
-        raise Refused(waiting.message)
+    if why_not := nobody_takes_back(book):
+        raise Refused(why_not)
     by = command.by or "unknown"
     message = f"V{lane.label[1:]} was chosen by {by}."
     return choose(

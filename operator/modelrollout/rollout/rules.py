@@ -268,7 +268,7 @@ def superseded_candidate_is_withdrawn(book: Book) -> Move | Wait | None:
     candidate, target, stable = book.candidate, book.target, book.stable
     if candidate is None or target is None or _may_finish(book):
         return None
-    stepping_into_a_test = bool(target.experiment) and not book.direct
+    stepping_into_a_test = book.tested and not book.direct
     if target.revision == candidate.revision and not stepping_into_a_test:
         return None
     if candidate.weight and stable is not None:
@@ -291,7 +291,7 @@ def _may_finish(book: Book) -> bool:
     if stable is None:
         # It serves everything and nothing else could: it becomes stable in a moment, and the spec's turn comes then.
         return candidate is not None and candidate.weight > 0
-    if target.experiment and not book.direct:
+    if book.tested and not book.direct:
         return False  # the plan of an A/B test has no steps by which it could
     return book.plan.finish_when_superseded and target.revision != stable.revision and not unwanted
 
@@ -372,14 +372,17 @@ def former_versions_leave(book: Book) -> Move | None:
 
 
 def new_candidate_starts(book: Book) -> Move | None:
-    """The spec asks for a revision that is neither running nor rejected. The control of an A/B test takes no steps of its own."""
+    """The spec asks for a revision that is neither running nor rejected. The control of an A/B test takes no steps of its own.
+
+    The winner of one that was taken back, or withdrawn, before it was stable takes the default steps when it is asked for again.
+    """
     target, stable = book.target, book.stable
     if target is None or book.candidate is not None or book.experiment is not None or book.situation.plan is None:
         return None
     if book.rejection(target.revision) is not None or (stable is not None and target.revision == stable.revision):
         return None
     cause = _why_at_once(book, target.revision)
-    if target.experiment and not cause:
+    if book.tested and not cause:
         return None
     return start(book, target, Mode.DIRECT if cause else Mode.STEPS, cause)
 

@@ -141,7 +141,7 @@ def _unfulfilled(book: Book) -> Wait | None:
     rejection = book.rejection(target.revision)
     if rejection is not None:
         return _taken_back(book, rejection, serving)
-    if target.experiment and (untested := _untested(book, target, serving)) is not None:
+    if book.tested and (untested := _untested(book, target, serving)) is not None:
         return untested
     if situation.problems:
         problem = situation.problems[0]

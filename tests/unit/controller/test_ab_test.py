@@ -259,6 +259,25 @@ async def test_sticky_users_are_bound_to_every_arm_that_has_a_share_and_to_no_ot
 
 
 @in_loop
+async def test_a_winner_that_was_taken_back_takes_steps_when_it_is_tried_again():
+    stage = await begun()
+    stage.broken = {"3"}
+    stage.command("Promote", stage.revision("3"))
+    await stage.controller.reconcile(KEY)
+    stage.command("Abort", stage.revision("3"))
+    await stage.until(lambda: stage.weights() == {"1": 100} and stage.reason == "Aborted")
+    assert stage.status["desired"] == {
+        "revision": stage.status["rejected"][0]["revision"],
+        "version": "3",
+        "state": "Rejected",
+    }
+    stage.broken = set()
+    stage.command("Retry", stage.status["rejected"][0]["revision"])
+    await stage.until(lambda: stage.weights() == {"1": 99, "3": 1})
+    assert stage.status["rollout"]["mode"] == "Steps"
+
+
+@in_loop
 async def test_users_stay_until_the_winner_has_all_traffic():
     stage = await begun(assignment={"type": "Sticky"})
     before, revisions = cookies(stage), {"control": stage.revision("1"), "c": stage.revision("3")}
