@@ -13,6 +13,7 @@ from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import REVISIONS_LIMIT, ExperimentOutcome, Outcome, Phase, Verdict
 
+from .arm_moves import begin, choose, conclude, readmit, retired, share_out, take_out, withdraw
 from .arm_waits import (
     decision_is_awaited,
     experiment_is_running,
@@ -20,20 +21,7 @@ from .arm_waits import (
     stable_cannot_take_back,
     variants_are_loading,
 )
-from .arms import (
-    Lane,
-    begin,
-    choose,
-    conclude,
-    lanes,
-    readmit,
-    retired,
-    running,
-    share_out,
-    shares_now,
-    take_out,
-    withdraw,
-)
+from .arms import Lane, lanes, running, shares_now
 from .book import Book, Ending
 from .commands import take, untaken
 from .moves import Move, Wait, recorded_pods, scale

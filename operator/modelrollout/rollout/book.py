@@ -15,6 +15,7 @@ from modelrollout.api.status import (
     HISTORY_LIMIT,
     REJECTED_LIMIT,
     TIMELINE_LIMIT,
+    ArmStatus,
     Concluded,
     ExperimentStatus,
     HistoryEntry,
@@ -279,20 +280,25 @@ class Ending:
 
 
 def with_history(
-    status: ModelDeploymentStatus, entry: RevisionStatus, now: float, ending: Ending
+    status: ModelDeploymentStatus, entry: RevisionStatus, now: float, ending: Ending, variant: ArmStatus | None = None
 ) -> ModelDeploymentStatus:
-    """The status with the end of a rollout noted, and with it what the metrics said, in place of what those before it had said."""
+    """The status with the end of a rollout noted, and with it what the metrics said, in place of what those before it had said.
+
+    `variant`: of the A/B test under way, where its part in that ends.
+    """
+    under_way = status.rollout if variant is None else status.experiment
+    metrics = status.metrics if variant is None else variant.metrics
     stable = next((other for other in status.revisions if other.role is Role.STABLE), None)
     ended = HistoryEntry(
         revision=entry.revision,
         version=entry.version,
         outcome=ending.outcome,
-        started_at=status.rollout.started_at if status.rollout else Timestamp(now),
+        started_at=under_way.started_at if under_way else Timestamp(now),
         ended_at=Timestamp(now),
         reason=ending.reason,
         message=ending.message[:512],
         against=stable.revision if stable and stable.revision != entry.revision else "",
-        metrics=tuple(metric.model_copy(update=_ENDED) for metric in status.metrics),
+        metrics=tuple(metric.model_copy(update=_ENDED) for metric in metrics),
     )
     before = (one.model_copy(update={"metrics": ()}) if one.metrics else one for one in status.history)
     return status.model_copy(update={"history": (*before, ended)[-HISTORY_LIMIT:]})

@@ -23,8 +23,9 @@ from modelrollout.api.status import (
     TakenCommand,
 )
 
+from .arm_moves import choose, conclude, readmit, take_out
 from .arm_waits import nobody_takes_back
-from .arms import Lane, choose, conclude, lanes, readmit, take_out
+from .arms import Lane, lanes
 from .book import Book, Ending, with_rejection
 from .moves import Move, reject, start
 from .situation import CommandFacts, EventNote, Target
