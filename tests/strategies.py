@@ -291,9 +291,15 @@ def experiments() -> st.SearchStrategy[Spec]:
         st.just({"type": "Sticky", "cookie": "arm_1"}),
         st.just({"type": "Flag", "header": "X-Experiment-Arm"}),
     )
+    amounts = {"sum": {"series": "paid"}, "squares": {"series": "paid_squared"}, "count": {"series": "users"}}
     goal = st.builds(
-        lambda ratio, more: {"ratio": ratio, **more},
-        st.sampled_from(["good", "bad"]).map(lambda kind: {kind: {"series": "hits"}, "total": {"series": "users"}}),
+        lambda what, more: {**what, **more},
+        st.one_of(
+            st.sampled_from(["good", "bad"]).map(
+                lambda kind: {"ratio": {kind: {"series": "hits"}, "total": {"series": "users"}}}
+            ),
+            some(better=st.sampled_from(["Higher", "Lower"])).map(lambda more: {"mean": {**amounts, **more}}),
+        ),
         some(
             unit=st.sampled_from(["Request", "User"]),
             falseWinnerProbability=st.just("1%"),
@@ -442,6 +448,7 @@ def _test(*variants: Spec, routed: bool = True, **fields: Any) -> Fault:
     return lambda spec: {**spec, "traffic": _ROUTED if routed else {}, "rollout": rollout}
 
 
+_AMOUNTS = {name: {"series": f"paid_{name}"} for name in ("sum", "squares", "count")}
 _GOAL = {"ratio": {"good": {"series": "hits"}, "total": {"series": "users"}}}
 
 
@@ -503,6 +510,10 @@ FAULTS: dict[str, Fault] = {
     "a winner without a duration": _test(goal=_GOAL, end="PromoteWinner"),
     "stable kept without a duration": _test(end="KeepStable"),
     "a goal without counters": _test(goal={}),
+    "a goal of a rate and a mean": _test(goal=_GOAL | {"mean": _AMOUNTS}),
+    "a mean without squares": _test(
+        goal={"mean": {name: found for name, found in _AMOUNTS.items() if name != "squares"}}
+    ),
     "a goal of good and bad": _test(
         goal={"ratio": {"good": {"series": "a"}, "bad": {"series": "b"}, "total": {"series": "c"}}}
     ),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from modelrollout.analysis.window import Window
 from modelrollout.api.status import ModelDeploymentStatus
-from modelrollout.rollout.arm_evidence import goal_metric
+from modelrollout.rollout.arm_evidence import goal_metrics
 from modelrollout.rollout.evidence import carry
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.situation import ArmFacts, Decision, RevisionFacts, RouteFacts, Situation
@@ -206,7 +206,7 @@ class World(Surroundings):
             return {}
         metrics = plan.metrics
         if plan.experiment is not None and plan.experiment.goal is not None:
-            metrics = (*metrics, goal_metric(plan.experiment.goal))
+            metrics = (*metrics, *goal_metrics(plan.experiment.goal))
         found: dict[str, ArmFacts] = {}
         fresh = self.mono < process.born + EVALUATION_DELAY and process.born
         for arm in test.variants:

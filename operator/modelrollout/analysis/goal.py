@@ -19,7 +19,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from modelrollout.api.experiment import AssignmentType, Goal, GoalUnit
+from modelrollout.api.base import canonical_json
+from modelrollout.api.experiment import AssignmentType, Better, Goal, GoalUnit
 from modelrollout.api.scalars import Timestamp
 from modelrollout.api.status import GoalStatus
 
@@ -32,7 +33,7 @@ from .words import of_what_is_needed, percent, rate, ratio
 UPLIFTS = (1.01, 1.02, 1.03, 1.05, 1.1, 1.2, 1.5, 2.0)
 """Alternatives: how many times the control's rate."""
 ALPHA = 0.05
-SAMPLE = 100
+SAMPLE, LARGE_SAMPLE = 100, 1000
 _BETTER = Question(UPLIFTS, 1.0, None)
 _AT_ONCE = 1
 """Windows over which the stakes are spread."""
@@ -61,17 +62,22 @@ class Wanted:
     @property
     def sample(self) -> int:
         """Count of each arm below which nothing is said."""
-        return SAMPLE if self.goal.minimum_sample_size is None else self.goal.minimum_sample_size
+        usual = SAMPLE if self.goal.mean is None else LARGE_SAMPLE
+        return usual if self.goal.minimum_sample_size is None else self.goal.minimum_sample_size
 
     @property
     def more_is_better(self) -> bool:
-        """Whether the goal counts good events."""
-        return self.goal.ratio.good is not None
+        """Whether the goal counts good events, or a mean is better the higher it is."""
+        if self.goal.ratio is not None:
+            return self.goal.ratio.good is not None
+        return self.goal.mean is not None and self.goal.mean.better is not Better.LOWER
 
     @property
     def definition(self) -> str:
         """Eight hex digits; evidence that was gathered under another one does not carry over."""
-        text = f"{self.goal.ratio.model_dump_json(by_alias=True, exclude_none=True)} {self.alpha!r}"
+        asked = self.goal.ratio or self.goal.mean
+        assert asked is not None
+        text = f"{canonical_json(asked.written())} {self.alpha!r}"
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

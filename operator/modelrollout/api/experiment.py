@@ -5,11 +5,11 @@ The variants themselves stand in `spec.py`, because they take the fields of a sp
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from .analysis import Probability, Ratio
+from .analysis import Metric, Probability, Ratio, Selector
 from .base import Enum, Model, Whole, rule, validations
 
 CONTROL = "control"
@@ -77,17 +77,55 @@ class GoalUnit(Enum):
     """Users, each once."""
 
 
-class Goal(Model):
-    """What the test is about: a rate that a variant is to improve."""
+class Better(Enum):
+    """Which means are better."""
 
-    ratio: Ratio
-    """Two counters of the model server. With `good` more is better (users who converted of users exposed), with `bad` less."""
+    HIGHER = "Higher"
+    LOWER = "Lower"
+
+
+class Mean(Model):
+    """An amount for each user or request, such as revenue, from three counters that a model server adds up."""
+
+    sum: Selector
+    """Adds up the amounts."""
+    squares: Selector
+    """Adds up the squares of the amounts."""
+    count: Selector
+    """Counts the users or requests, those with an amount of 0 too."""
+    better: Better | None = None
+    """Higher (the default), or Lower, such as for a waiting time."""
+
+
+class Outcome(Metric):
+    """What a goal counts, as it is measured: a conversion may come later than the exposure, and an amount is no count."""
+
+    part_of_total: ClassVar[bool] = False
+
+
+_ONE_GOAL = "has(self.ratio) != has(self.mean)"
+_ONE_GOAL_TEXT = "name either ratio or mean"
+
+
+class Goal(Model, json_schema_extra=validations(rule(_ONE_GOAL, _ONE_GOAL_TEXT))):
+    """What the test is about: a rate or a mean that a variant is to improve."""
+
+    ratio: Ratio | None = None
+    """A rate from two counters of the model server. With `good` more is better (users who converted of users exposed), with `bad` less."""
+    mean: Mean | None = None
+    """A mean of amounts. Its evidence rests on a large sample and is approximate."""
     unit: GoalUnit | None = None
     """What is counted: Request (the default), or User. Requests of one user depend on each other, so the error probability of Request is approximate with a Sticky assignment."""
     false_winner_probability: Probability | None = None
     """No variant that is not better than the control is called the winner with more than this probability, shared by all variants. Default 5%."""
     minimum_sample_size: Annotated[Whole, Field(ge=0, le=1_000_000_000)] | None = None
-    """Count of each arm below which there is no winner. Default 100."""
+    """Count of each arm below which there is no winner. Default 100, for a mean 1000."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.ratio is None) == (self.mean is None):
+            raise ValueError(_ONE_GOAL_TEXT)
+        return self
 
 
 class End(Enum):

@@ -281,15 +281,15 @@ class GoalStatus(StatusModel):
     ratio: Word | None = None
     """Variant against control."""
     interval: Word | None = None
-    """Between what the ratio lies, with the stated error probability; `(approximate)` where counts of one user depend on each other."""
+    """Between what the ratio (of a mean: the difference) lies, with the stated error probability; `(approximate)` where that only holds about so."""
     count: int = 0
     """Users or requests of the variant."""
     hits: int = 0
-    """How many of them met the goal, or failed it where the goal counts what is bad."""
+    """How many of them met the goal, or failed it where the goal counts what is bad; of a mean the sum of amounts."""
     control_count: int = 0
     """Users or requests of the control."""
     control_hits: int = 0
-    """How many of them met the goal, or failed it."""
+    """The same of the control."""
     evidence: Word | None = None
     """Evidence that the variant is better than the control, as a share of what makes a winner."""
     better: bool | None = None

@@ -14,7 +14,7 @@ from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.status import ArmStatus, ExperimentStatus, ModelDeploymentStatus, RevisionStatus, Role
 from modelrollout.kube.pods import PodFacts
 from modelrollout.metrics.subscription import Subscription, VersionSelector, slot_of
-from modelrollout.rollout.arm_evidence import GOAL, goal_metric
+from modelrollout.rollout.arm_evidence import GOAL, goal_metrics
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.runtime.queue import Key
@@ -138,7 +138,7 @@ def of_test(plan: Plan) -> tuple[Metric, ...]:
         return ()
     guards = tuple(metric for metric in plan.metrics if speaks(metric, StepKind.LIVE))
     goal = plan.experiment.goal
-    return guards if goal is None else (*guards, goal_metric(goal))
+    return guards if goal is None else (*guards, *goal_metrics(goal))
 
 
 def _through(test: ExperimentStatus, arm: ArmStatus, metrics: tuple[Metric, ...], since: float) -> float:

@@ -31,11 +31,12 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """All events, and the bad ones (or, with `good`, the good ones)."""
+    """All events, and the bad ones (or, with `good`, the good ones). `within`: the ones are among the others."""
 
     total: Family
     part: Family
     good: bool = False
+    within: bool = True
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -54,6 +55,7 @@ class Histogram:
     unit: float = 1.0
     good: bool = True
     """A bucket counts the requests that were fast enough."""
+    within: bool = True
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -81,7 +83,7 @@ def question(metric: Metric, preset: RuntimePreset) -> Question:
         bad, good = metric.ratio.bad, metric.ratio.good
         part = bad or good
         assert part is not None
-        return Pair(_family(metric.ratio.total), _family(part), good=bad is None)
+        return Pair(_family(metric.ratio.total), _family(part), good=bad is None, within=metric.part_of_total)
     assert metric.query is not None
     unknown = promql.places(metric.query) - TEMPLATE_NAMES
     if unknown:

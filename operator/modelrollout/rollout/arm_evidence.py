@@ -11,25 +11,41 @@ from dataclasses import replace
 
 from modelrollout.analysis.coverage import covered
 from modelrollout.analysis.goal import Wanted, judge_goal
+from modelrollout.analysis.means import judge_mean, paired
 from modelrollout.analysis.panel import judge_all
 from modelrollout.analysis.step import StepContext
 from modelrollout.analysis.window import Window
-from modelrollout.api.analysis import Metric, OnBreach, StepKind
-from modelrollout.api.experiment import Goal
+from modelrollout.api.analysis import Metric, OnBreach, Ratio, StepKind
+from modelrollout.api.experiment import Goal, Outcome
 from modelrollout.api.scalars import Span, Timestamp
 from modelrollout.api.status import ArmStatus, ExperimentStatus, MetricStatus, ModelDeploymentStatus
 
 from .arms import Lane, lanes
 from .book import Book
 
-GOAL = "goal"
-"""Name of the goal among what is measured of a variant; no metric may have it."""
+GOAL, SQUARES = "goal", "goal-squares"
+"""Names of the goal among what is measured of a variant; no metric may have them."""
 
 
-def goal_metric(goal: Goal) -> Metric:
-    """The goal as the metrics layer measures it: it gates nothing and takes nothing back."""
-    return Metric.model_validate(
-        {"name": GOAL, "ratio": goal.ratio.written(), "compare": {}, "onBreach": OnBreach.WARN, "when": [StepKind.LIVE]}
+def goal_metrics(goal: Goal) -> tuple[Metric, ...]:
+    """The goal as the metrics layer measures it: it gates nothing, takes nothing back, and its spread is not looked up."""
+    if goal.ratio is not None:
+        return (_measured(GOAL, goal.ratio),)
+    assert goal.mean is not None
+    amounts = ((GOAL, goal.mean.sum), (SQUARES, goal.mean.squares))
+    return tuple(_measured(name, Ratio(good=found, total=goal.mean.count)) for name, found in amounts)
+
+
+def _measured(name: str, ratio: Ratio) -> Metric:
+    return Outcome.model_validate(
+        {
+            "name": name,
+            "ratio": ratio.written(),
+            "compare": {},
+            "overdispersion": 1,
+            "onBreach": OnBreach.WARN,
+            "when": [StepKind.LIVE],
+        }
     )
 
 
@@ -88,7 +104,11 @@ def _judged(book: Book, experiment: ExperimentStatus, arm: ArmStatus, lane: Lane
     goal = arm.goal
     if (test := plan.experiment) is not None and test.goal is not None:
         wanted = Wanted.of(test.goal, len(experiment.variants), test.assignment.kind)
-        goal = judge_goal(wanted, arm.goal, lane.measured.windows.get(GOAL, ()), float(since))
+        windows = lane.measured.windows
+        if test.goal.mean is not None:
+            goal = judge_mean(wanted, arm.goal, paired(windows.get(GOAL, ()), windows.get(SQUARES, ())), float(since))
+        else:
+            goal = judge_goal(wanted, arm.goal, windows.get(GOAL, ()), float(since))
     return arm.model_copy(update={"metrics": judge_all(known, lane.measured.windows, context, terms), "goal": goal})
 
 

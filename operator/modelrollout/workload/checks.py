@@ -14,7 +14,7 @@ from modelrollout.api.analysis import BOUNDLESS_LIMIT, Analysis, Metric
 from modelrollout.api.errors import SpecError
 from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.spec import ModelDeploymentSpec, Rollout
-from modelrollout.rollout.arm_evidence import GOAL
+from modelrollout.rollout.arm_evidence import GOAL, SQUARES
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import SERVER_CONTAINER
 
@@ -87,10 +87,9 @@ def check_goal(spec: ModelDeploymentSpec, plan: Plan) -> None:
     if not plan.judged:
         raise SpecError("spec.rollout.goal", "a goal is measured by a provider; leave out spec.analysis.mode: None")
     for index, metric in enumerate((spec.analysis or Analysis()).metrics or ()):
-        if metric.name == GOAL:
-            raise SpecError(
-                f"{METRICS}[{index}].name", f'"{GOAL}" is what rollout.goal is measured as; choose another name'
-            )
+        if metric.name in (GOAL, SQUARES):
+            text = f'"{metric.name}" is what rollout.goal is measured as; choose another name'
+            raise SpecError(f"{METRICS}[{index}].name", text)
 
 
 def check_size(written: Mapping[str, Any]) -> None:

@@ -145,6 +145,24 @@ async def test_the_winner_becomes_stable_without_a_restart_and_the_spec_is_said_
 
 
 @in_loop
+async def test_a_mean_decides_as_a_rate_does():
+    amounts = {"sum": {"series": "paid"}, "squares": {"series": "paid_squared"}, "count": {"series": "users"}}
+    stage = await begun(duration="4m", end="PromoteWinner", goal={"unit": "User", "mean": amounts})
+
+    def paid(total, squares):
+        """A hundred users in each window: the sum of what they paid, and of its squares."""
+        return Counts(100, 100 - total), Counts(100, 100 - squares)
+
+    ours, theirs = paid(1_500, 90_000), paid(1_000, 60_000)
+    stage.metrics.counts |= {("2", "goal"): (ours[0], theirs[0]), ("2", "goal-squares"): (ours[1], theirs[1])}
+    stage.metrics.counts |= {("3", "goal"): (theirs[0], theirs[0]), ("3", "goal-squares"): (theirs[1], theirs[1])}
+    await stage.until(lambda: stage.weights() == {"2": 100})
+    message = stage.status["concluded"][0]["message"]
+    assert message.startswith("Variant b (version 2) won: 15 against 10 on")
+    assert "(approximate)" in message
+
+
+@in_loop
 async def test_without_a_winner_stable_is_kept():
     stage = await begun(duration="2m", end="PromoteWinner", goal=GOAL)
     await stage.until(lambda: stage.reason == "StableKept")
