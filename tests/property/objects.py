@@ -269,7 +269,7 @@ class Prometheus:
                 candidate_value=_share(window, candidate),
                 stable_value=_share(window, stable),
             )
-        if metric.name == "goal":
+        if metric.name in ("goal", "goal-squares"):  # an amount of 1 is its own square
             counted = [
                 Counts(requests, requests - round(requests * (0.4 if revision in self.better else 0.2)))
                 for revision in (candidate, stable)

@@ -108,6 +108,7 @@ METRICS: tuple[list[dict[str, Any]] | None, ...] = (
 """None: `analysis.mode: None`."""
 
 _CONVERSION: dict[str, Any] = {"ratio": {"good": {"series": "converted"}, "total": {"series": "exposed"}}}
+_AMOUNTS: dict[str, Any] = {"mean": {name: {"series": name} for name in ("sum", "squares", "count")}}
 TESTS: tuple[dict[str, Any], ...] = (
     {},
     {"arms": (("b", 1, 20),), "end": "KeepStable", "duration": "90s"},
@@ -128,6 +129,7 @@ TESTS: tuple[dict[str, Any], ...] = (
     },
     {"arms": (("b", 1, 60), ("c", 2, 10)), "end": "PromoteWinner", "duration": "5m", "goal": _CONVERSION},
     {"arms": (("b", 1, 10), ("c", 2, 20)), "assignment": {"type": "Flag", "header": "x-arm"}},
+    {"arms": (("b", 1, 15), ("c", 3, 25)), "end": "PromoteWinner", "duration": "4m", "goal": _AMOUNTS},
 )
 """A/B tests; the first is none. An arm: its name, how many builds its own comes after the control's, its share.
 
