@@ -137,6 +137,8 @@ def _never_ending(world: World, stable: str) -> str:
     """A rollout may only go on for ever where something is wrong that time and approvals cannot heal."""
     rollout = world.resource.status.rollout
     assert rollout is not None
+    if plan_of(world.resource.wish)[0].experiment is not None and rollout.mode is Mode.STEPS:
+        return ""  # the winner of an A/B test that was taken back once: the default steps take days
     if world.fates[rollout.revision].sound and world.fates[stable].sound:
         return f"{rollout.revision} is sound and its rollout never ends"
     pausing = wish_pauses(world)
