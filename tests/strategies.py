@@ -480,7 +480,9 @@ FAULTS: dict[str, Fault] = {
     "a duration with a line break": _put("analysis", "interval", value="5s\n"),
     "a duration that is a number": _put("rollout", "scaleDownDelay", value=300),
     "an A/B test without variants": lambda spec: {**spec, "traffic": _ROUTED, "rollout": {"strategy": "ABTest"}},
-    "variants of a canary": _put("rollout", "variants", value=[{"name": "b", "weight": 20, "version": "next"}]),
+    "variants of a canary": _put(
+        "rollout", value={"strategy": "Canary", "variants": [{"name": "b", "weight": 20, "version": "next"}]}
+    ),
     "a duration of a canary": _put("rollout", value={"strategy": "Canary", "duration": "1d"}),
     "an assignment of a canary": _put("rollout", value={"strategy": "Canary", "assignment": {}}),
     "a goal of a canary": _put("rollout", value={"strategy": "Canary", "goal": _GOAL}),
