@@ -14,6 +14,7 @@ from modelrollout.api.command import Action
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.situation import (
+    Arm,
     CommandFacts,
     Decision,
     MirrorFacts,
@@ -43,6 +44,7 @@ WARMING = 2.0
 """Seconds that a pod takes for its golden requests."""
 BASE = 1_700_000_010.0
 TIMING = Timing()
+REVISIONS = ("1-aaaa0001", "2-bbbb0002", "3-cccc0003", "4-dddd0004")
 
 Decide = Callable[[Situation], Decision]
 
@@ -69,7 +71,13 @@ class Resource(NamedTuple):
     def target(self) -> Target | Problem:
         if not self.valid:
             return Problem("InvalidSpec", "spec.rollout.steps: weights must not fall")
-        return Target(self.revision, self.revision.split("-", maxsplit=1)[0])
+        version = self.revision.split("-", maxsplit=1)[0]
+        if self.revision not in REVISIONS or not self.wish.arms:
+            return Target(self.revision, version)
+        place = REVISIONS.index(self.revision)
+        others = [(name, REVISIONS[(place + offset) % len(REVISIONS)]) for name, offset, _ in self.wish.arms]
+        arms = tuple(Arm(name, revision, revision[0]) for name, revision in others)
+        return Target(self.revision, version, f"{self.revision} {others}", arms)
 
 
 @dataclass(slots=True, eq=False)
@@ -215,7 +223,7 @@ class Surroundings:
         ]
 
     def _tick(self) -> float:
-        if self.resource.status.rollout is None:
+        if not self.resource.status.under_way:
             return NEVER
         grid = math.floor(max(self.wall, self.prometheus.newest) / INTERVAL) + 1
         return grid * INTERVAL - BASE - self.offset

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 from modelrollout.analysis.window import Window
 from modelrollout.api.status import ModelDeploymentStatus
+from modelrollout.rollout.arm_evidence import goal_metrics
 from modelrollout.rollout.evidence import carry
 from modelrollout.rollout.plan import Plan
-from modelrollout.rollout.situation import Decision, RevisionFacts, RouteFacts, Situation, WarmUpFacts
+from modelrollout.rollout.situation import ArmFacts, Decision, RevisionFacts, RouteFacts, Situation, WarmUpFacts
 
 from .objects import COPIES, EVALUATION_DELAY, INTERVAL, NEVER, Deployment, DeploymentView, copies
 from .specs import Wish, plan_of
@@ -196,6 +197,7 @@ class World(Surroundings):
             preflight=self.preflight,
             mirror=self.mirror,
             warm_up=self._warm_up(process, status, plan),
+            arms=self._arms(process, status, plan),
             timing=TIMING,
             deleting=self.deleting,
         )
@@ -222,6 +224,31 @@ class World(Surroundings):
             failure="" if set(heard) <= set(known) else failure,
             trouble="no connection" if pods and not warm and not failure else "",
         )
+
+    def _arms(self, process: Process, status: ModelDeploymentStatus, plan: Plan | None) -> dict[str, ArmFacts]:
+        """What is measured of each variant of an A/B test."""
+        test = status.experiment
+        if test is None or plan is None:
+            return {}
+        metrics = plan.metrics
+        if plan.experiment is not None and plan.experiment.goal is not None:
+            metrics = (*metrics, *goal_metrics(plan.experiment.goal))
+        found: dict[str, ArmFacts] = {}
+        fresh = self.mono < process.born + EVALUATION_DELAY and process.born
+        for arm in test.variants:
+            windows = {}
+            if test.applied_at is not None and not fresh:
+                known = {metric.name: metric.through for metric in arm.metrics}
+                known["goal"] = arm.goal.through if arm.goal else None
+                counted = [float(known.get(metric.name) or test.applied_at) for metric in metrics]
+                since = max(float(test.applied_at) - 2 * INTERVAL, min(counted, default=0.0) - WINDOWS_KEPT * INTERVAL)
+                until = self.wall - EVALUATION_DELAY
+                windows = {
+                    metric.name: tuple(self.prometheus.ask(metric, arm.revision, test.control, since, until))
+                    for metric in metrics
+                }
+            found[arm.revision] = ArmFacts(windows, self.metrics_problem, self.preflight)
+        return found
 
     def _plan(self, resource: Resource) -> Plan | None:
         if not resource.valid:

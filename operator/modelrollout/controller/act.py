@@ -45,6 +45,7 @@ from .children import Children
 from .comparing import Comparer, unmonitor
 from .fields import plan_fields
 from .kinds import ROUTED, Remembered, ServedKinds, kinds_of
+from .splits import split_of
 from .views import DeploymentView, seen
 
 Json = Mapping[str, Any]
@@ -155,6 +156,7 @@ class Actor:
             service=fields.service,
             candidate=next((entry.revision for entry, _ in live.values() if entry.role is Role.CANDIDATE), None),
             mirror=mirror if mirror is not None and mirror[0] in live else None,
+            split=split_of(work.owner, work.status, work.plan),
         )
         built = router_for(fields.traffic).build(intent)
         work.routed = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in built}
@@ -205,7 +207,8 @@ class Actor:
         parts = {ref: found.view.route for ref, found in work.children.routes.items()}
         views = [router.observe(work.owner.name, parts) for router in OBJECT_ROUTERS.values()]
         carried = max((found or {}).get(entry.revision, 0) for view in views for found in (view.weights, view.mirrors))
-        full = work.status.rollout.replicas if work.status.rollout and work.plan.autoscaled else work.plan.replicas
+        recorded = work.status.rollout or work.status.experiment
+        full = recorded.replicas if recorded and work.plan.autoscaled else work.plan.replicas
         floor = need(full, carried) if work.plan.surge is None else remaining(full, carried)
         if replicas < floor:
             raise Moved(f"the route still sends {carried} basis points to {entry.revision}")
@@ -307,7 +310,7 @@ class Actor:
 
 
 def _serves(entry: RevisionStatus) -> bool:
-    return entry.role in (Role.STABLE, Role.CANDIDATE)
+    return entry.role in (Role.STABLE, Role.CANDIDATE, Role.VARIANT)
 
 
 _REMOVABLE: dict[str, Kind] = {kind.kind: kind for kind in (AUTOSCALER, SERVICE, DEPLOYMENT)}

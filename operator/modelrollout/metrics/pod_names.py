@@ -33,4 +33,3 @@ def owners(pod: str) -> tuple[str, ...]:
     if len(pod) == _CUT and (cut := pod[:_BEFORE_RANDOM].rsplit("-", 1)[0]) != whole:
         return (cut, whole)
     return (whole,)
-

@@ -52,7 +52,9 @@ Presence = dict[float, dict[tuple[str, str], float]]
 Bounds = dict[Target, set[str]]
 
 
-def _targets(labels: TargetLabels, label: str, wanted: Collection[Target]) -> Callable[[Mapping[str, str]], Target | None]:
+def _targets(
+    labels: TargetLabels, label: str, wanted: Collection[Target]
+) -> Callable[[Mapping[str, str]], Target | None]:
     """Which of the `wanted` versions a series is about: told by a label, or by the pod's name."""
     known = {(target.namespace, target.name): target for target in wanted}
 

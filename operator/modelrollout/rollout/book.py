@@ -7,7 +7,7 @@ differently. The functions below it return new statuses; nothing here decides an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from modelrollout.api.reasons import Reason
@@ -16,6 +16,9 @@ from modelrollout.api.status import (
     HISTORY_LIMIT,
     REJECTED_LIMIT,
     TIMELINE_LIMIT,
+    ArmStatus,
+    Concluded,
+    ExperimentStatus,
     HistoryEntry,
     MetricStatus,
     Mode,
@@ -66,10 +69,35 @@ class Book:
         """The revision that a rollout is about."""
         return next((entry for entry in self.status.revisions if entry.role is Role.CANDIDATE), None)
 
+    @property
+    def experiment(self) -> ExperimentStatus | None:
+        """The A/B test under way."""
+        return self.status.experiment
+
     @cached_property
     def target(self) -> Target | None:
-        """What a valid spec asks for."""
-        return self.situation.target if isinstance(self.situation.target, Target) else None
+        """What a valid spec asks for. Of an A/B test that has ended with a winner that is the winner: the spec is behind."""
+        target = self.situation.target
+        if not isinstance(target, Target):
+            return None
+        if (ended := self.concluded) is None or ended.revision is None:
+            return target
+        return replace(target, revision=ended.revision, version=ended.version or target.version)
+
+    @cached_property
+    def concluded(self) -> Concluded | None:
+        """How the A/B test ended that the spec asks for, if it did; a raised `attempt` asks for another one."""
+        target = self.situation.target
+        if not isinstance(target, Target) or not target.experiment:
+            return None
+        ended = next((one for one in self.status.concluded if one.id == target.experiment), None)
+        return ended if ended and self.plan.attempt <= ended.attempt else None
+
+    @property
+    def tested(self) -> bool:
+        """Whether the spec asks for an A/B test of its own version, rather than for the winner of one that has ended."""
+        target, ended = self.target, self.concluded
+        return target is not None and bool(target.experiment) and (ended is None or ended.revision is None)
 
     def entry(self, revision: str) -> RevisionStatus | None:
         """The recorded entry of a revision."""
@@ -107,8 +135,8 @@ class Book:
     @property
     def full(self) -> int:
         """R: pods of the revision that carries all traffic."""
-        rollout = self.status.rollout
-        return rollout.replicas if rollout and self.plan.autoscaled else self.plan.replicas
+        recorded = self.status.rollout or self.status.experiment
+        return recorded.replicas if recorded and self.plan.autoscaled else self.plan.replicas
 
     @cached_property
     def step(self) -> PlanStep | None:
@@ -295,20 +323,25 @@ class Ending:
 
 
 def with_history(
-    status: ModelDeploymentStatus, entry: RevisionStatus, now: float, ending: Ending
+    status: ModelDeploymentStatus, entry: RevisionStatus, now: float, ending: Ending, variant: ArmStatus | None = None
 ) -> ModelDeploymentStatus:
-    """The status with the end of a rollout noted, and with it what the metrics said, in place of what those before it had said."""
+    """The status with the end of a rollout noted, and with it what the metrics said, in place of what those before it had said.
+
+    `variant`: of the A/B test under way, where its part in that ends.
+    """
+    under_way = status.rollout if variant is None else status.experiment
+    metrics = status.metrics if variant is None else variant.metrics
     stable = next((other for other in status.revisions if other.role is Role.STABLE), None)
     ended = HistoryEntry(
         revision=entry.revision,
         version=entry.version,
         outcome=ending.outcome,
-        started_at=status.rollout.started_at if status.rollout else Timestamp(now),
+        started_at=under_way.started_at if under_way else Timestamp(now),
         ended_at=Timestamp(now),
         reason=ending.reason,
         message=ending.message[:512],
         against=stable.revision if stable and stable.revision != entry.revision else "",
-        metrics=tuple(metric.model_copy(update=_ENDED) for metric in status.metrics),
+        metrics=tuple(metric.model_copy(update=_ENDED) for metric in metrics),
     )
     before = (one.model_copy(update={"metrics": ()}) if one.metrics else one for one in status.history)
     return status.model_copy(update={"history": (*before, ended)[-HISTORY_LIMIT:]})

@@ -26,6 +26,7 @@ from modelrollout.api.status import (
     WarmUpStatus,
 )
 
+from .arm_evidence import carry_arms, fold_arms, stretch
 from .book import Book, change, change_each
 from .plan import PlanStep
 from .situation import Situation
@@ -50,7 +51,9 @@ def fold(situation: Situation) -> ModelDeploymentStatus:
     status = _traffic(Book(situation, status))
     status = _warm(situation, status)
     status = _rollout(Book(situation, status), tick(situation))
-    counting = status.rollout is not None or any(entry.unready is not None for entry in status.revisions)
+    status = fold_arms(Book(situation, status), tick(situation))
+    under_way = status.rollout is not None or status.experiment is not None
+    counting = under_way or any(entry.unready is not None for entry in status.revisions)
     return status.model_copy(update={"seen_at": Timestamp(situation.now) if counting else None})
 
 
@@ -256,12 +259,10 @@ def carry(observed: ModelDeploymentStatus, remembered: ModelDeploymentStatus | N
 
     Only if both speak of the same step of the same rollout at the same applied weight; otherwise what was written wins.
     """
-    if remembered is None or observed.rollout is None or remembered.rollout is None:
+    if remembered is None or (observed.rollout is None and observed.experiment is None):
         return observed
     if _identity(observed) != _identity(remembered) or (remembered.seen_at or 0.0) < (observed.seen_at or 0.0):
         return observed
-    counted = {"loading": remembered.rollout.loading, "unscheduled": remembered.rollout.unscheduled}
-    rollout = observed.rollout.model_copy(update=counted)
     known = {entry.revision: entry for entry in remembered.revisions}
     status = change_each(
         observed,
@@ -276,7 +277,11 @@ def carry(observed: ModelDeploymentStatus, remembered: ModelDeploymentStatus | N
             else entry
         ),
     )
-    progress = {"rollout": rollout, "metrics": remembered.metrics, "seen_at": remembered.seen_at}
+    progress: dict[str, object] = {"metrics": remembered.metrics, "seen_at": remembered.seen_at}
+    progress["experiment"] = carry_arms(observed.experiment, remembered.experiment)
+    if observed.rollout and remembered.rollout:
+        waited = {name: getattr(remembered.rollout, name) for name in ("loading", "unscheduled")}
+        progress["rollout"] = observed.rollout.model_copy(update=waited)
     if observed.step and remembered.step:
         counted = {name: getattr(remembered.step, name) for name in ("covered", "covered_through", "spent")}
         progress["step"] = observed.step.model_copy(update=counted)
@@ -291,6 +296,7 @@ def progress(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
         rollout=status.rollout,
         step=status.step,
         metrics=status.metrics,
+        experiment=status.experiment,
         traffic=status.traffic,
         seen_at=status.seen_at,
     )
@@ -301,6 +307,7 @@ def _identity(status: ModelDeploymentStatus) -> tuple[object, ...]:
     return (
         rollout and (rollout.revision, rollout.started_at, rollout.mode, rollout.loaded_at),
         step and (step.name, step.index, step.started_at, step.applied_at),
+        status.experiment and stretch(status.experiment),
         status.traffic.set_at,
         status.traffic.applied_at,
         status.plan,

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from modelrollout.metrics.pod_names import expression, owners
 
-DEPLOYMENTS = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,9}){0,5}-[0-9a-f]{8}", fullmatch=True).filter(lambda name: len(name) <= 57)
+DEPLOYMENTS = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,9}){0,5}-[0-9a-f]{8}", fullmatch=True).filter(
+    lambda name: len(name) <= 57
+)
 HASHES = st.from_regex(r"[bcdfghjklmnpqrstvwxz2456789]{5,10}", fullmatch=True)
 RANDOMS = st.from_regex(r"[bcdfghjklmnpqrstvwxz2456789]{5}", fullmatch=True)
 LONGEST = "m" * 36 + "-12345678901-981b4742"
