@@ -32,7 +32,7 @@ class Capabilities:
     `smallest_weight`: in basis points; None: it depends on the number of pods. `sharing`: between how many revisions traffic
     can be divided; None: any number. `header_match`: testers reach a revision by a header. `reports`: the router says in a status
     that it has taken a generation. `lag`: seconds that it may take to act upon an object, where it does not say so. `mirror`: requests
-    can be copied. `assigns`: a request can be led to a revision by a cookie or a header of the user's.
+    can be copied. `sticky`: a request can be led to a revision by a cookie or a header of the user's.
     """
 
     smallest_weight: int | None
@@ -41,7 +41,7 @@ class Capabilities:
     reports: bool = False
     lag: float = 0.0
     mirror: bool = False
-    assigns: bool = False
+    sticky: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def _beyond_tests(router: Router, plan: Plan) -> SpecError | None:
             f"the router {router.name} has no exact shares, which an A/B test needs; name a gateway under spec.traffic"
         )
         return SpecError("spec.traffic", text)
-    if not able.assigns and test.assignment.kind is not AssignmentType.RANDOM:
+    if not able.sticky and test.assignment.kind is not AssignmentType.RANDOM:
         text = f"the router {router.name} cannot tell users by cookie or header, as {test.assignment.kind} asks; name a gateway under spec.traffic, or use Random"
         return SpecError("spec.rollout.assignment.type", text)
     versions = 1 + len(test.shares)

@@ -47,7 +47,7 @@ class GatewayRouter:
     """Exact shares down to a hundredth of a percent, for all traffic that comes through the named parents."""
 
     name = "Gateway"
-    capabilities = Capabilities(smallest_weight=1, header_match=True, reports=True, mirror=True, assigns=True)
+    capabilities = Capabilities(smallest_weight=1, header_match=True, reports=True, mirror=True, sticky=True)
     kinds: tuple[tuple[str, str], ...] = ((f"{GROUP}/v1", "HTTPRoute"),)
 
     def build(self, intent: RouteIntent) -> tuple[dict[str, Any], ...]:
