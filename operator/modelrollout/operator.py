@@ -188,7 +188,7 @@ class Operator:
 
     def _warmer(self) -> Warmer:
         wire = Wire(self.clock)
-        warmer = Warmer(wire, self.clock, self.queue.wake)
+        warmer = Warmer(wire, self.clock, lambda slot: self.queue.wake(resource_of(slot)))
         self._closing += [warmer.close, wire.close]
         return warmer
 

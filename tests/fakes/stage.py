@@ -15,7 +15,7 @@ from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.controller.reconcile import Controller
 from modelrollout.controller.views import watched
 from modelrollout.kube.kinds import DEPLOYMENT, HTTP_ROUTE, MODEL_DEPLOYMENT, ROLLOUT_COMMAND, Kind, Ref
-from modelrollout.metrics.subscription import Preflight
+from modelrollout.metrics.subscription import Preflight, resource_of
 from modelrollout.runtime.budget import Budget
 from modelrollout.runtime.queue import Queue
 from modelrollout.runtime.store import Store
@@ -211,7 +211,7 @@ class Live(Stage):
         await self.within(600, what)
 
     def _woken(self, key: tuple[str, str]) -> None:
-        self.queue.wake(key)
+        self.queue.wake(resource_of(key))
 
 
 def _taken(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from modelrollout.api.scalars import Span, Weight
 from modelrollout.api.status import ExperimentStatus, ModelDeploymentStatus, Role
 from modelrollout.rollout.arm_evidence import GOAL
 from modelrollout.rollout.plan import Plan
-from modelrollout.rollout.situation import Situation
+from modelrollout.rollout.situation import Situation, WarmUpFacts
 
 from .faults import Fault, deciding, seeing
 
@@ -92,6 +92,16 @@ def _variants_ready(situation: Situation) -> Situation:
     return replace(situation, revisions=facts)
 
 
+def _warming(change: Callable[[WarmUpFacts], WarmUpFacts]) -> Fault:
+    """Other news of what pods of variants answer."""
+    return seeing(
+        lambda situation: replace(
+            situation,
+            arms={name: replace(facts, warm_up=change(facts.warm_up)) for name, facts in situation.arms.items()},
+        )
+    )
+
+
 def _unpaused(situation: Situation) -> Situation:
     plan = situation.plan and replace(situation.plan, paused=False)
     return replace(situation, plan=plan, status=situation.status.model_copy(update={"paused": None}))
@@ -127,6 +137,14 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "shares are a percent off": ("shares_are_exactly_as_asked", deciding(_a_percent_off)),
     "shares begin one by one": ("shares_begin_together", deciding(_one_by_one)),
     "pods count before they are ready": ("shares_rise_onto_confirmed_pods", seeing(_all_ready)),
+    "pods of variants count before they are warm": (
+        "golden_requests_come_before_each_share",
+        _warming(lambda facts: replace(facts, warm=1000)),
+    ),
+    "a wrong golden answer of a variant is not heard": (
+        "a_wrong_golden_answer_takes_a_variant_out",
+        _warming(lambda facts: replace(facts, failure="")),
+    ),
     "variants without pods keep their shares": ("a_variant_without_pods_has_no_share", seeing(_variants_ready)),
     "who was taken out takes part again": (
         "a_taken_out_variant_does_not_come_back",

@@ -68,6 +68,35 @@ def shares_rise_onto_confirmed_pods(look: Look) -> str | None:
     return None
 
 
+def golden_requests_come_before_each_share(look: Look) -> str | None:
+    """No share rises onto pods that have not answered the golden requests."""
+    test = _test(look)
+    if test is None or look.plan is None or look.plan.golden is None or look.full == 0:
+        return None
+    for arm in test.variants:
+        weight = look.changed.get(arm.revision, 0)
+        if weight <= look.was.get(arm.revision, 0):
+            continue
+        facts = look.situation.arms.get(arm.revision)
+        warm, wanted = facts.warm_up.warm if facts else 0, max(1, need(look.full, weight))
+        if warm < wanted:
+            return f"{arm.name} gets {weight} with {warm} of {wanted} pods warm"
+    return None
+
+
+def a_wrong_golden_answer_takes_a_variant_out(look: Look) -> str | None:
+    """One after the other, before anything else is done."""
+    before, after = look.before.experiment, _test(look)
+    if before is None or after is None or before.started_at != after.started_at or look.situation.deleting:
+        return None
+    wrong = [
+        arm.name
+        for arm in after.variants
+        if arm.out is None and (facts := look.situation.arms.get(arm.revision)) is not None and facts.warm_up.failure
+    ]
+    return f"{wrong} go on although they answer wrongly" if wrong and not look.moment.decision.again else None
+
+
 def a_variant_without_pods_has_no_share(look: Look) -> str | None:
     test, stable = _test(look), with_role(look.after, Role.STABLE)
     if test is None or stable is None or look.full == 0 or look.situation.deleting:
@@ -217,6 +246,8 @@ RULES_OF_VARIANTS = (
     shares_are_exactly_as_asked,
     shares_begin_together,
     shares_rise_onto_confirmed_pods,
+    golden_requests_come_before_each_share,
+    a_wrong_golden_answer_takes_a_variant_out,
     a_variant_without_pods_has_no_share,
     a_taken_out_variant_does_not_come_back,
     a_variant_is_taken_out_alone,

@@ -260,6 +260,6 @@ def _spec(wish: Wish) -> dict[str, Any]:
     if wish.service:
         spec["traffic"] = {"service": {"coarse": "Accept"}}
     else:
-        by_gateway = wish.arms or any("shadow" in step for step in spec["rollout"]["steps"])
+        by_gateway = wish.arms or wish.bounded or any("shadow" in step for step in spec["rollout"]["steps"])
         spec["traffic"] = SPECS["Gateway"] if by_gateway else ROUTED[wish.metrics % len(ROUTED)]
     return spec

@@ -92,9 +92,8 @@ class Process:
     carried: tuple[RouteView, ...] = ()
     carried_since: float | None = None
     remembered: ModelDeploymentStatus | None = None
-    asked: str = ""
-    """What it asks pods for, and since when."""
-    asks_since: float = 0.0
+    asks: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """By revision what it asks pods for, and since when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,19 +206,20 @@ class Surroundings:
             moment = min(moment, process.due, *self._warmings(process))
         return min(moment, *self.pending.values()) if self.pending else moment
 
-    def warm_at(self, process: Process, deployment: Deployment, pod: Pod) -> float:
+    def warm_at(self, process: Process, revision: str, pod: Pod) -> float:
         """When a process that asks a pod has its answers; never from one that gives none."""
-        if not pod.ready or deployment.fate.golden == "silent":
+        if not pod.ready or self.deployments[revision].fate.golden == "silent":
             return NEVER
-        return max(pod.ready_at, process.born, process.asks_since) + WARMING
+        _, since = process.asks.get(revision, ("", 0.0))
+        return max(pod.ready_at, process.born, since) + WARMING
 
     def _warmings(self, process: Process) -> list[float]:
         """When a process hears from pods that it asks."""
         return [
             moment
-            for deployment in self.deployments.values()
+            for revision, deployment in self.deployments.items()
             for pod in deployment.pods
-            if (moment := self.warm_at(process, deployment, pod)) > self.mono
+            if (moment := self.warm_at(process, revision, pod)) > self.mono
         ]
 
     def _tick(self) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelrollout.analysis.window import Window
-from modelrollout.api.status import ModelDeploymentStatus
+from modelrollout.api.status import ModelDeploymentStatus, WarmUpStatus
 from modelrollout.rollout.arm_evidence import goal_metrics
 from modelrollout.rollout.evidence import carry
 from modelrollout.rollout.plan import Plan
@@ -208,13 +208,15 @@ class World(Surroundings):
         if rollout is None or plan is None or plan.golden is None:
             return WarmUpFacts()
         definition = f"{rollout.revision} {rollout.started_at} {plan.golden.requests[0].name}"
-        if process.asked != definition:
-            process.asked, process.asks_since = definition, self.mono
-        recorded = rollout.warm_up
+        return self._heard(process, rollout.revision, definition, rollout.warm_up)
+
+    def _heard(self, process: Process, revision: str, definition: str, recorded: WarmUpStatus | None) -> WarmUpFacts:
+        if process.asks.get(revision, ("", 0.0))[0] != definition:
+            process.asks[revision] = (definition, self.mono)
         known = recorded.pods if recorded is not None and recorded.definition == definition else ()
-        deployment = self.deployments.get(rollout.revision)
+        deployment = self.deployments.get(revision)
         pods = deployment.identities() if deployment else {}
-        heard = [name for name, pod in pods.items() if self.warm_at(process, deployment, pod) <= self.mono]
+        heard = [name for name, pod in pods.items() if self.warm_at(process, revision, pod) <= self.mono]
         failure = "expected 1, got 2" if heard and deployment and deployment.fate.golden == "wrong" else ""
         warm = [name for name in pods if name in known or (name in heard and not failure)]
         return WarmUpFacts(
@@ -226,7 +228,7 @@ class World(Surroundings):
         )
 
     def _arms(self, process: Process, status: ModelDeploymentStatus, plan: Plan | None) -> dict[str, ArmFacts]:
-        """What is measured of each variant of an A/B test."""
+        """What is known of each variant of an A/B test."""
         test = status.experiment
         if test is None or plan is None:
             return {}
@@ -247,7 +249,11 @@ class World(Surroundings):
                     metric.name: tuple(self.prometheus.ask(metric, arm.revision, test.control, since, until))
                     for metric in metrics
                 }
-            found[arm.revision] = ArmFacts(windows, self.metrics_problem, self.preflight)
+            warm = WarmUpFacts()
+            if plan.golden is not None and arm.out is None:
+                definition = f"{arm.revision} {test.started_at} {plan.golden.requests[0].name}"
+                warm = self._heard(process, arm.revision, definition, arm.warm_up)
+            found[arm.revision] = ArmFacts(windows, self.metrics_problem, self.preflight, warm)
         return found
 
     def _plan(self, resource: Resource) -> Plan | None:

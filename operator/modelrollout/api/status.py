@@ -21,6 +21,7 @@ REJECTED_LIMIT = 10
 COMMANDS_LIMIT = 20
 REVISIONS_LIMIT = 12
 WARM_PODS_LIMIT = 100
+"""Of a candidate, or of all variants of an A/B test together."""
 VARIANTS_LIMIT = 4
 EXPERIMENTS_LIMIT = 5
 MESSAGE_LIMIT = 1024
@@ -182,7 +183,7 @@ class WarmUpStatus(StatusModel):
     """What the golden requests have shown."""
 
     definition: Word
-    """Of which requests, for which start of the candidate: others begin afresh."""
+    """Of which requests, for which start of the version: others begin afresh."""
     warm: int = 0
     """Ready pods that have answered as expected."""
     slowest: Word | None = None
@@ -357,6 +358,8 @@ class ArmStatus(StatusModel):
     """Observed time from the start until it was first ready, for the load deadline."""
     restarts_base: int = 0
     """Container restarts of its pods before it got its share."""
+    warm_up: WarmUpStatus | None = None
+    """What the golden requests of `rollout.warmUp` have shown of it."""
     out: Problem | None = None
     """Why it was taken out of the test; it does not come back by itself."""
     metrics: Annotated[tuple[MetricStatus, ...], Field(max_length=10, json_schema_extra=_BY_NAME)] = ()

@@ -71,6 +71,8 @@ class Memory:
     pods: dict[str, PodsSeen] = field(default_factory=dict)
     slots: frozenset[tuple[str, str]] = frozenset()
     """Where variants of an A/B test are measured."""
+    warming: frozenset[tuple[str, str]] = frozenset()
+    """Where pods of variants are warmed."""
     problems: tuple[Problem, ...] = ()
     """What stood in the way of the last act."""
     records: dict[str, Record] = field(default_factory=dict)

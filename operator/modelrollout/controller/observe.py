@@ -27,6 +27,7 @@ from modelrollout.rollout.situation import (
     Situation,
     Target,
     Timing,
+    WarmUpFacts,
 )
 from modelrollout.runtime.clock import Clock
 from modelrollout.runtime.queue import Key
@@ -96,7 +97,7 @@ class Observer:
             preflight=self._preflight(key, status, plan),
             mirror=_mirror(look, plan),
             warm_up=self.warming.facts(key, status, plan, memory),
-            arms=self._arms(key, status, plan),
+            arms=self._arms(key, status, plan, memory),
             timing=Timing(
                 settle=max(self.settings.settle.seconds, lag),
                 drain=self.settings.drain.seconds + lag,
@@ -116,20 +117,26 @@ class Observer:
         effects = {name: _effect(effect) for name, effect in found.effects.items()}
         return PreflightFacts(found.ready, found.problem, effects, found.traffic)
 
-    def _arms(self, key: Key, status: ModelDeploymentStatus, plan: Plan | None) -> Mapping[str, ArmFacts]:
-        """What is measured of the variants of an A/B test, by revision."""
+    def _arms(
+        self, key: Key, status: ModelDeploymentStatus, plan: Plan | None, memory: Memory
+    ) -> Mapping[str, ArmFacts]:
+        """What is known of the variants of an A/B test, by revision."""
         test = status.experiment
-        if test is None or plan is None or not of_test(plan):
+        if test is None or plan is None:
             return {}
-        found = {}
+        warm, found, measured = self.warming.variants(key, status, plan, memory), {}, bool(of_test(plan))
         for arm in test.variants:
+            warmed = warm.get(arm.revision, WarmUpFacts())
+            if not measured:
+                found[arm.revision] = ArmFacts(warm_up=warmed)
+                continue
             slot = slot_of(key, arm.revision)
             preflight = PreflightFacts()
             if test.begun_at is None and arm.out is None:
                 seen = self.metrics.preflight(slot)
                 effects = {name: _effect(effect) for name, effect in seen.effects.items()}
                 preflight = PreflightFacts(seen.ready, seen.problem, effects, seen.traffic)
-            found[arm.revision] = ArmFacts(self.metrics.windows(slot), self.metrics.problem(slot), preflight)
+            found[arm.revision] = ArmFacts(self.metrics.windows(slot), self.metrics.problem(slot), preflight, warmed)
         return found
 
     def _plan(self, key: Key, view: ResourceView, look: _Look) -> tuple[Plan | None, str, Problem | None]:

@@ -145,8 +145,10 @@ class Controller:
         memory = self.memories.get(key)
         if memory is None or memory.uid != uid:
             # What a former process has written last is not known. It counts as just now, or a restart would write everything.
-            slots = memory.slots if memory is not None else frozenset()
-            memory = self.memories[key] = Memory(uid=uid, saved_at=self.clock.monotonic(), slots=slots)
+            before, memory = memory, Memory(uid=uid, saved_at=self.clock.monotonic())
+            if before is not None:
+                memory.slots, memory.warming = before.slots, before.warming
+            self.memories[key] = memory
         return memory
 
     def _children(self, key: Key, memory: Memory) -> Children:
@@ -158,7 +160,7 @@ class Controller:
     def _forget(self, key: Key) -> None:
         memory = self.memories.pop(key, None)
         self.metrics.unsubscribe(key)
-        self.warmer.drop(key)
+        self._warming.forget(key, memory)
         for slot in memory.slots if memory else ():
             self.metrics.unsubscribe(slot)
         self.queue.forget(key)

@@ -18,10 +18,19 @@ from modelrollout.analysis.window import Window
 from modelrollout.api.analysis import Metric, OnBreach, Ratio, StepKind
 from modelrollout.api.experiment import Goal, Outcome
 from modelrollout.api.scalars import Span, Timestamp
-from modelrollout.api.status import ArmStatus, ExperimentStatus, MetricStatus, ModelDeploymentStatus
+from modelrollout.api.status import (
+    VARIANTS_LIMIT,
+    WARM_PODS_LIMIT,
+    ArmStatus,
+    ExperimentStatus,
+    MetricStatus,
+    ModelDeploymentStatus,
+    WarmUpStatus,
+)
 
 from .arms import Lane, lanes
 from .book import Book
+from .situation import WarmUpFacts
 
 GOAL, SQUARES = "goal", "goal-squares"
 """Names of the goal among what is measured of a variant; no metric may have them."""
@@ -67,9 +76,11 @@ def fold_arms(book: Book, passed: float) -> ModelDeploymentStatus:
 
 
 def _seen(book: Book, lane: Lane, passed: float) -> ArmStatus:
-    """Restarts and, until it was first ready, the time that it takes to load."""
+    """Restarts, what golden requests have shown and, until it was first ready, the time that it takes to load."""
     arm, restarts = lane.arm, lane.facts.restarts
     news: dict[str, object] = {}
+    if (shown := warmth(lane.measured.warm_up, arm.warm_up, WARM_PODS_LIMIT // VARIANTS_LIMIT)) != arm.warm_up:
+        news["warm_up"] = shown
     if restarts < arm.restarts_base:
         news["restarts_base"] = restarts  # pods that had restarted are gone
     if arm.loaded_at is None:
@@ -77,6 +88,16 @@ def _seen(book: Book, lane: Lane, passed: float) -> ArmStatus:
         if lane.entry.replicas and book.confirmed(lane.entry, lane.pods):
             news |= {"loaded_at": Timestamp(book.now), "restarts_base": restarts}
     return arm.model_copy(update=news) if news else arm
+
+
+def warmth(facts: WarmUpFacts, before: WarmUpStatus | None, most: int) -> WarmUpStatus | None:
+    """What golden requests have shown, as it is recorded, `most` pods by name; None where none are sent."""
+    if not facts.definition:
+        return None
+    slowest = f"{1000 * facts.slowest:.0f}ms" if facts.slowest is not None else None
+    if slowest is None and before is not None and before.definition == facts.definition:
+        slowest = before.slowest
+    return WarmUpStatus(definition=facts.definition, warm=facts.warm, slowest=slowest, pods=facts.pods[:most])
 
 
 def _applied(book: Book, experiment: ExperimentStatus) -> ExperimentStatus:

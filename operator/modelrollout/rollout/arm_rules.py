@@ -75,11 +75,19 @@ def variant_that_does_not_load_is_taken_out(book: Book) -> Move | None:
     for lane in running(book):
         if lane.arm.loaded_at is not None or lane.arm.loading.seconds < book.plan.load_deadline:
             continue
-        if lane.facts.ready >= lane.pods > 0:
+        if lane.usable >= lane.pods > 0:
             continue  # it is ready and being confirmed
-        trouble = lane.facts.trouble or "no pod became ready"
+        trouble = lane.facts.trouble or lane.cold or "no pod became ready"
         message = f"Not ready within {span(book.plan.load_deadline)}: {trouble}. No traffic was moved."
         return take_out(book, lane, Ending(Outcome.FAILED, Reason.MODEL_LOAD_FAILED, message))
+    return None
+
+
+def wrong_answer_takes_a_variant_out(book: Book) -> Move | None:
+    """A golden request that a pod of a variant answers wrongly or too slowly takes it out, like a model that does not load."""
+    for lane in running(book):
+        if failure := lane.measured.warm_up.failure:
+            return take_out(book, lane, Ending(Outcome.FAILED, Reason.WARM_UP_FAILED, failure))
     return None
 
 

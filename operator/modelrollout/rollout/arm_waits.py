@@ -22,12 +22,12 @@ def _confirmation(book: Book, found: tuple[Lane, ...]) -> tuple[float, ...]:
 
 def variants_are_loading(book: Book, missing: tuple[Lane, ...]) -> Wait:
     """Before the shares: not every variant is ready yet, or not for long enough."""
-    if all(lane.facts.ready >= lane.pods for lane in missing):
+    if all(lane.usable >= lane.pods for lane in missing):
         text = "All variants are ready; their readiness is being confirmed."
         return Wait(Phase.WARMING_UP, Reason.WARMING_UP, text, _confirmation(book, missing))
     if not all(lane.facts.exists for lane in missing):
         return Wait(Phase.DEPLOYING, Reason.CREATING, "The variants of the A/B test are being created.")
-    loading = [lane for lane in missing if lane.facts.ready < lane.pods]
+    loading = [lane for lane in missing if lane.usable < lane.pods]
     deadlines = [
         book.now + book.plan.load_deadline - lane.arm.loading.seconds for lane in loading if lane.arm.loaded_at is None
     ]
@@ -36,14 +36,26 @@ def variants_are_loading(book: Book, missing: tuple[Lane, ...]) -> Wait:
         for lane in loading
         if lane.arm.loaded_at is not None and lane.entry.unready is not None
     ]
-    told = "; ".join(
-        f"{lane.label} has {lane.facts.ready} of {lane.pods} pods ready{f' ({lane.facts.trouble})' if lane.facts.trouble else ''}"
-        for lane in loading
-    )
+    told = "; ".join(_lacking(lane) for lane in loading)
     limit = f" They must be ready by {at(min(deadlines))}." if deadlines else ""
+    wake = (*(moment for moment in (*deadlines, *lost) if moment > book.now), *_confirmation(book, missing))
+    if all(lane.facts.ready >= lane.pods for lane in loading):
+        silent = any(lane.measured.warm_up.trouble for lane in loading)
+        reason = Reason.WARM_UP_UNANSWERED if silent else Reason.WARMING_UP
+        return Wait(Phase.WARMING_UP, reason, f"The variants of the A/B test warm up: {told}.{limit}", wake)
     message = f"The variants of the A/B test are loading: {told}.{limit}"
-    wake = tuple(moment for moment in (*deadlines, *lost) if moment > book.now)
-    return Wait(Phase.LOADING, Reason.MODEL_LOADING, message, (*wake, *_confirmation(book, missing)))
+    return Wait(Phase.LOADING, Reason.MODEL_LOADING, message, wake)
+
+
+def _lacking(lane: Lane) -> str:
+    """What a variant has of the pods that it needs, and why not all."""
+    if lane.facts.ready >= lane.pods:
+        why = lane.measured.warm_up.trouble
+        told = f"{lane.usable} of {lane.facts.ready} ready pods of {lane.label} have answered the golden requests"
+    else:
+        why = lane.facts.trouble
+        told = f"{lane.label} has {lane.facts.ready} of {lane.pods} pods ready"
+    return f"{told} ({why})" if why else told
 
 
 def in_the_way_of_shares(book: Book, missing: tuple[Lane, ...]) -> Wait | None:
@@ -148,7 +160,7 @@ def _pods_are_missing(book: Book) -> Wait | None:
     lost = tuple(lane for lane in running(book) if lane.entry.weight < lane.share)
     if not lost:
         return None
-    told = ", ".join(f"{lane.label} has {lane.facts.ready} of {lane.pods} pods ready" for lane in lost)
+    told = ", ".join(_lacking(lane) for lane in lost)
     wake = tuple(
         book.now + remaining
         for lane in lost

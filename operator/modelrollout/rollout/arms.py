@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from modelrollout.api.scalars import Weight
 from modelrollout.api.status import ArmStatus, RevisionStatus, Role
 
-from .book import Book
+from .book import NOTHING_MEASURED, Book
 from .capacity import candidate_pods
 from .situation import ArmFacts, RevisionFacts
-
-NOTHING_MEASURED = ArmFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,10 @@ class Lane:
     measured: ArmFacts
     pods: int
     """That it needs ready for its share."""
+    usable: int
+    """Ready pods that count: where it is warmed up, the warm ones."""
+    cold: str
+    """What is known of ready pods that are not warm; empty where there are none."""
 
     @property
     def label(self) -> str:
@@ -48,7 +50,9 @@ def lanes(book: Book) -> tuple[Lane, ...]:
             entry = RevisionStatus(revision=arm.revision, version=arm.revision.rsplit("-", 1)[0], role=Role.FORMER)
         share = share_of(book, arm)
         measured = book.situation.arms.get(arm.revision, NOTHING_MEASURED)
-        found.append(Lane(arm, entry, share, book.facts(arm.revision), measured, pods_for(book, share)))
+        pods = pods_for(book, share)
+        lane = Lane(arm, entry, share, book.facts(arm.revision), measured, pods, book.usable(entry), book.cold(entry))
+        found.append(lane)
     return tuple(found)
 
 

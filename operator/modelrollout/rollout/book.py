@@ -34,9 +34,10 @@ from modelrollout.api.status import (
 
 from .capacity import candidate_pods
 from .plan import Plan, PlanStep
-from .situation import RevisionFacts, Situation, Target
+from .situation import ArmFacts, RevisionFacts, Situation, Target, WarmUpFacts
 
 NOTHING = RevisionFacts(exists=False)
+NOTHING_MEASURED = ArmFacts()
 _UNKNOWN_VERSIONS = (Reason.FIRST_VERSION, Reason.STABLE_UNAVAILABLE)
 """Causes to give all traffic at once to a version that nobody has tried."""
 NO_PLAN = Plan(steps=(), replicas=0)
@@ -119,10 +120,25 @@ class Book:
             return False
         return not self.direct or rollout.cause in _UNKNOWN_VERSIONS
 
+    def warm_up(self, entry: RevisionStatus) -> WarmUpFacts | None:
+        """What golden requests have shown of a candidate's or variant's pods; None of a version whose pods are sent none."""
+        if entry.role is Role.CANDIDATE and self.warms_up:
+            return self.situation.warm_up
+        if entry.role is Role.VARIANT and self.plan.golden is not None:
+            return self.situation.arms.get(entry.revision, NOTHING_MEASURED).warm_up
+        return None
+
     def usable(self, entry: RevisionStatus) -> int:
-        """Ready pods that count for a weight: of a candidate that is warmed up, the warm ones."""
-        ready = self.ready(entry)
-        return min(ready, self.situation.warm_up.warm) if entry.role is Role.CANDIDATE and self.warms_up else ready
+        """Ready pods that count for a weight: of a version that is warmed up, the warm ones."""
+        ready, found = self.ready(entry), self.warm_up(entry)
+        return ready if found is None else min(ready, found.warm)
+
+    def cold(self, entry: RevisionStatus) -> str:
+        """What is known of pods that are ready and not warm; empty where there are none."""
+        found = self.warm_up(entry)
+        if found is None or found.warm >= self.ready(entry):
+            return ""
+        return found.trouble or "its pods had not answered all requests of rollout.warmUp"
 
     def confirmed(self, entry: RevisionStatus, pods: int) -> bool:
         """Whether so many pods are ready and count, and readiness has not come and gone lately."""

@@ -23,10 +23,9 @@ from modelrollout.api.status import (
     RevisionStatus,
     RolloutStatus,
     StepStatus,
-    WarmUpStatus,
 )
 
-from .arm_evidence import carry_arms, fold_arms, stretch
+from .arm_evidence import carry_arms, fold_arms, stretch, warmth
 from .book import Book, change, change_each
 from .plan import PlanStep
 from .situation import Situation
@@ -84,19 +83,8 @@ def _traffic(book: Book) -> ModelDeploymentStatus:
 
 def _warm(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     """What the golden requests have shown, on its record: a restart of the operator asks none of these pods again."""
-    rollout, facts = status.rollout, situation.warm_up
-    if rollout is None or facts.definition == (rollout.warm_up.definition if rollout.warm_up else "") == "":
-        return status
-    shown = None
-    if facts.definition:
-        slowest = f"{1000 * facts.slowest:.0f}ms" if facts.slowest is not None else None
-        shown = WarmUpStatus(
-            definition=facts.definition, warm=facts.warm, slowest=slowest, pods=facts.pods[:WARM_PODS_LIMIT]
-        )
-        before = rollout.warm_up
-        if before is not None and before.definition == shown.definition and shown.slowest is None:
-            shown = shown.model_copy(update={"slowest": before.slowest})
-    if shown == rollout.warm_up:
+    rollout = status.rollout
+    if rollout is None or (shown := warmth(situation.warm_up, rollout.warm_up, WARM_PODS_LIMIT)) == rollout.warm_up:
         return status
     return status.model_copy(update={"rollout": rollout.model_copy(update={"warm_up": shown})})
 

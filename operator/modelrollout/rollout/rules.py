@@ -32,6 +32,7 @@ from .arm_rules import (
     variant_without_ready_pod_gives_back,
     variant_without_series_is_taken_out,
     variants_take_their_shares,
+    wrong_answer_takes_a_variant_out,
 )
 from .arms import pods_of_variants
 from .book import Book, Ending, change_each, with_weight
@@ -201,16 +202,9 @@ def load_deadline_takes_back(book: Book) -> Move | None:
         return None
     if book.usable(candidate) >= book.pods_needed > 0:
         return None  # It is ready and being confirmed; should it lose a pod again, that was too late.
-    trouble = book.facts(candidate.revision).trouble or _cold(book, candidate) or "no pod became ready"
+    trouble = book.facts(candidate.revision).trouble or book.cold(candidate) or "no pod became ready"
     message = f"Not ready within {span(book.plan.load_deadline)}: {trouble}. No traffic was moved."
     return reject(book, Outcome.FAILED, Reason.MODEL_LOAD_FAILED, message)
-
-
-def _cold(book: Book, candidate: RevisionStatus) -> str:
-    """What is known of pods that were ready in time and not warm."""
-    if book.usable(candidate) >= book.ready(candidate):
-        return ""
-    return book.situation.warm_up.trouble or "its pods had not answered all requests of rollout.warmUp"
 
 
 def wrong_answer_takes_back(book: Book) -> Move | None:
@@ -665,6 +659,7 @@ RULES: tuple[Rule, ...] = (
     load_deadline_takes_back,
     failed_guard_takes_a_variant_out,
     unstable_variant_is_taken_out,
+    wrong_answer_takes_a_variant_out,
     variant_that_does_not_load_is_taken_out,
     variant_without_series_is_taken_out,
     taken_out_variant_gives_back,

@@ -140,11 +140,12 @@ class WarmUpFacts:
 
 @dataclass(frozen=True, slots=True)
 class ArmFacts:
-    """What the metrics layer knows of one variant beside the control; as the fields of a Situation of the same names."""
+    """What is known of one variant beside the control; as the fields of a Situation of the same names."""
 
     windows: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
     problem: Problem | None = None
     preflight: PreflightFacts = PreflightFacts()
+    warm_up: WarmUpFacts = WarmUpFacts()
 
 
 @dataclass(frozen=True, slots=True)
