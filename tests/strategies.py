@@ -527,8 +527,15 @@ def specs() -> st.SearchStrategy[Spec]:
         lambda *parts: _fixed({key: value for part in parts for key, value in part.items()}), source, scale, rest
     )
     plain = made.map(_mirrored_by_a_gateway)
-    tested = st.builds(lambda spec, rollout: {**spec, "traffic": _ROUTED, "rollout": rollout}, plain, experiments())
+    tested = st.builds(_tested, plain, experiments(), st.sampled_from(list(_DIVIDING.values())))
     return st.one_of(plain, plain, plain, tested)
+
+
+def _tested(spec: Spec, rollout: Spec, routed: Spec) -> Spec:
+    """An A/B test behind a router that can do it."""
+    several = len(rollout["variants"]) > 1 and "nginx" in routed
+    by_user = rollout["assignment"].get("type", "Random") != "Random"
+    return {**spec, "traffic": _ROUTED if several or by_user else routed, "rollout": rollout}
 
 
 def _fixed(spec: Spec) -> Spec:
@@ -548,6 +555,13 @@ def _mirrored_by_a_gateway(spec: Spec) -> Spec:
 
 
 _ROUTED: Spec = {"gateway": {"parentRefs": [{"name": "public"}]}}
+_DIVIDING: dict[str, Spec] = {
+    "gateway": _ROUTED,
+    "traefik": {"traefik": {}},
+    "istio": {"istio": {"hosts": ["fraud.example.com"]}},
+    "nginx": {"nginx": {"hosts": ["fraud.example.com"]}},
+}
+"""`spec.traffic` of each router whose shares do not depend on pods."""
 
 Fault = Callable[[Spec], Spec]
 
@@ -571,11 +585,11 @@ def _steps(*found: Spec) -> Fault:
     return _put("rollout", "steps", value=list(found))
 
 
-def _test(*variants: Spec, routed: bool = True, **fields: Any) -> Fault:
-    """An A/B test, with one good variant where none is given."""
+def _test(*variants: Spec, traffic: Spec | None = None, **fields: Any) -> Fault:
+    """An A/B test behind a gateway or another router, with one good variant where none is given."""
     arms = list(variants) or [{"name": "b", "weight": 20, "version": "next"}]
     rollout = {"strategy": "ABTest", "variants": arms, **fields}
-    return lambda spec: {**spec, "traffic": _ROUTED if routed else {}, "rollout": rollout}
+    return lambda spec: {**spec, "traffic": _ROUTED if traffic is None else traffic, "rollout": rollout}
 
 
 _AMOUNTS = {name: {"series": f"paid_{name}"} for name in ("sum", "squares", "count")}
@@ -707,7 +721,18 @@ FAULTS: dict[str, Fault] = {
     "a goal of a canary": _put("rollout", value={"strategy": "Canary", "goal": _GOAL}),
     "an end of a canary": _put("rollout", value={"strategy": "Canary", "end": "Manual"}),
     "an A/B test with steps": _test(steps=[{"weight": 5}]),
-    "an A/B test without a gateway": _test(routed=False),
+    "an A/B test without a router": _test(traffic={}),
+    "an A/B test by the ratio of pods": _test(traffic={"service": {"coarse": "Accept"}}),
+    "cookies by a router without rules for them": _test(assignment={"type": "Sticky"}, traffic=_DIVIDING["traefik"]),
+    "flags by a router without rules for them": _test(
+        assignment={"type": "Flag", "header": "x-arm"}, traffic=_DIVIDING["istio"]
+    ),
+    "three versions by a router for two": _test(
+        {"name": "b", "weight": 5, "version": "2"},
+        {"name": "c", "weight": 5, "version": "3"},
+        traffic=_DIVIDING["nginx"],
+    ),
+    "an A/B test within a capacity": _test(capacity={"maxSurge": 1}),
     "shares of 100": _test({"name": "b", "weight": 50, "version": "2"}, {"name": "c", "weight": 50, "version": "3"}),
     "shares above 100": _test({"name": "b", "weight": 70, "version": "2"}, {"name": "c", "weight": 50, "version": "3"}),
     "a share of 0": _test({"name": "b", "weight": 0, "version": "2"}),

@@ -62,6 +62,19 @@ REFUSALS: dict[str, tuple[Spec, str]] = {
         ab_test() | {"traffic": {"service": {}}},
         "spec.traffic: Invalid value: strategy ABTest needs exact shares",
     ),
+    "users told by a router that cannot": (
+        ab_test(assignment={"type": "Sticky"}) | {"traffic": {"traefik": {}}},
+        "spec.rollout.assignment: Invalid value: assignment Sticky and Flag need rules by header, which only the route of a Gateway has",
+    ),
+    "more variants than a router divides between": (
+        ab_test({"name": "b", "weight": 20, "version": "2"}, {"name": "c", "weight": 20, "version": "3"})
+        | {"traffic": {"nginx": {"hosts": ["fraud.example.com"]}}},
+        "spec.rollout.variants: Invalid value: Nginx divides traffic between 2 versions: test one variant",
+    ),
+    "a test within a capacity": (
+        ab_test(capacity={"maxSurge": 1}),
+        "spec.rollout.capacity: Invalid value: capacity needs a candidate that grows with its weight",
+    ),
     "a flag without a header": (
         ab_test(assignment={"type": "Flag"}),
         "spec.rollout.assignment: Invalid value: type Flag needs header, such as x-experiment-arm, and no other type takes one",

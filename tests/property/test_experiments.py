@@ -11,7 +11,7 @@ from tests.property.history import History, play, shrink
 from tests.property.rules_of_variants import RULES_OF_VARIANTS
 from tests.property.surroundings import Violation
 
-HISTORIES = int(os.environ.get("MODELROLLOUT_HISTORIES", "5000")) // 2
+HISTORIES = int(os.environ.get("MODELROLLOUT_HISTORIES", "5000")) // 4
 FIRST = int(os.environ.get("MODELROLLOUT_SEED", "0"))
 PORTION = 250
 ENOUGH = 300

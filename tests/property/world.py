@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from modelrollout.analysis.window import Window
 from modelrollout.api.status import ModelDeploymentStatus, WarmUpStatus
 from modelrollout.rollout.arm_evidence import goal_metrics
-from modelrollout.rollout.evidence import carry
+from modelrollout.rollout.evidence import carry, progress
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.situation import ArmFacts, Decision, RevisionFacts, RouteFacts, Situation, WarmUpFacts
 
@@ -72,7 +72,7 @@ class World(Surroundings):
             self._write(self.resource._replace(status=decision.status))
             self.writes += 1
             self._kill(1)
-        process.remembered, process.decided_at = decision.status, self.mono
+        process.remembered, process.decided_at = progress(decision.status), self.mono
         if not situation.deleting:
             self._act(decision.status)
         taken = {command.uid for command in decision.status.commands}

@@ -3,6 +3,8 @@
 import pytest
 
 from tests.api.lives.test_metrics import ERRORS, judged
+from tests.api.lives.test_warm_up import WARM_UP
+from tests.harness.golden import Golden
 from tests.harness.life import steadily
 from tests.harness.specs import APPROVED, ab_test
 from tests.harness.traffic import Answers
@@ -126,3 +128,18 @@ def test_a_person_ends_a_test(life, ends):
     life.accepted(ends, revision=life.revision("3" if ends == "Promote" else "1"))
     life.carries(**{"v3" if ends == "Promote" else "v1": 100})
     assert life.status["concluded"][0]["outcome"] == ("Won" if ends == "Promote" else "Aborted")
+
+
+def test_a_variant_that_answers_golden_requests_wrongly_is_left_out_before_any_user_has_met_it(life):
+    with Golden() as right, Golden(body='{"label": "fine"}') as wrong:
+        life.begin("1", **right.fields())
+        test = ab_test(warmUp=WARM_UP)
+        test["variants"][1]["server"]["port"] = wrong.port
+        life.apply("1", **right.fields(), rollout=test)
+        life.carries(v1=80, v2=20)
+        life.reason("ExperimentRunning")
+        assert right.asked == ["/predict"], "the only pod of variant b, once"
+    out = arm(life.status, "c")["out"]
+    assert out["reason"] == "WarmUpFailed"
+    assert "expected fraud at $.label, got fine" in out["message"]
+    assert life.timeline() == [("1", 100), ("2", 20)]
