@@ -118,6 +118,18 @@ def replace_has_one_version_at_a_time(look: Look) -> str | None:
     return None
 
 
+def a_version_is_remembered_while_its_pods_end(look: Look) -> str | None:
+    """Where versions wait for the place of others, one that is forgotten has no pod on its way out: nobody would count it."""
+    plan, kept = look.plan, {entry.revision for entry in look.after.revisions}
+    if plan is None or look.adopting or not (plan.in_place or (plan.surge is not None and look.candidate is not None)):
+        return None
+    for entry in look.before.revisions:
+        facts = look.facts(entry.revision)
+        if entry.revision not in kept and (facts.pods or facts.ending):
+            return f"{entry.revision} is forgotten with {facts.pods} pods and {facts.ending} on their way out"
+    return None
+
+
 def replace_stops_nothing_for_a_paused_or_rejected_candidate(look: Look) -> str | None:
     if look.plan is None or look.before.down is not None or look.after.down is None or look.adopting:
         return None
@@ -423,6 +435,7 @@ RULES_OF_TRAFFIC = (
     rule_01_weights_rise_only_onto_ready_pods,
     rule_01_down_by_order_is_said_and_ends_with_an_answer,
     replace_has_one_version_at_a_time,
+    a_version_is_remembered_while_its_pods_end,
     capacity_bounds_the_pods_of_all_versions,
     capacity_takes_no_pod_from_traffic,
     replace_stops_nothing_for_a_paused_or_rejected_candidate,

@@ -566,11 +566,15 @@ _FIXED = (
     "!has(self.autoscaling) || !has(self.rollout) || !has(self.rollout.strategy) || self.rollout.strategy != 'Replace'"
 )
 _FIXED_TEXT = "Replace runs a fixed number of pods: name replicas instead of autoscaling"
+_DIVIDING = [f"traffic.{field}" for field, router in ROUTERS.items() if router != "Service"]
 _BOUNDED = (
-    "!has(self.rollout) || !has(self.rollout.capacity)"
-    " || (!has(self.autoscaling) && has(self.traffic) && has(self.traffic.gateway))"
+    "!has(self.rollout) || !has(self.rollout.capacity) || "
+    f"(!has(self.autoscaling) && has(self.traffic) && ({' || '.join(f'has(self.{field})' for field in _DIVIDING)}))"
 )
-_BOUNDED_TEXT = "capacity needs a fixed number of pods (replicas) and a router that divides traffic whatever their number (traffic.gateway)"
+_BOUNDED_TEXT = (
+    "capacity needs a fixed number of pods (replicas) and a router that divides traffic whatever their number: "
+    f"{', '.join(_DIVIDING[:-1])} or {_DIVIDING[-1]}"
+)
 _IMAGE = "(has(self.server) && has(self.server.image)) || has(self.template)"
 
 
@@ -615,7 +619,7 @@ class ModelDeploymentSpec(
         if self.autoscaling is not None and self.rollout is not None and self.rollout.strategy is Strategy.REPLACE:
             raise ValueError(_FIXED_TEXT)
         bounded = self.rollout is not None and self.rollout.capacity is not None
-        if bounded and (self.autoscaling is not None or self.traffic is None or self.traffic.gateway is None):
+        if bounded and (self.autoscaling is not None or self.traffic is None or self.traffic.router == "Service"):
             raise ValueError(_BOUNDED_TEXT)
         return self
 

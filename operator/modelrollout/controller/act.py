@@ -8,7 +8,7 @@ anything else is tried. What the server refuses becomes a `Problem` in words; a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,7 +154,7 @@ class Actor:
             records={revision: record for revision, (_, record) in live.items()},
             traffic=fields.traffic,
             service=fields.service,
-            candidate=next((entry.revision for entry, _ in live.values() if entry.role is Role.CANDIDATE), None),
+            candidate=_tried(entry for entry, _ in live.values()),
             mirror=mirror if mirror is not None and mirror[0] in live else None,
             split=split_of(work.owner, work.status, work.plan),
         )
@@ -307,6 +307,14 @@ class Actor:
         except NotFound:
             self.store.missing(ref.kind.kind, (ref.namespace, ref.name), entry.version if entry else 0)
             return entry is not None
+
+
+def _tried(live: Iterable[RevisionStatus]) -> str | None:
+    """The revision that testers mean who name none: the candidate, or the only variant of an A/B test."""
+    roles = {entry.revision: entry.role for entry in live}
+    candidate = next((revision for revision, role in roles.items() if role is Role.CANDIDATE), None)
+    variants = [revision for revision, role in roles.items() if role is Role.VARIANT]
+    return candidate or (variants[0] if len(variants) == 1 else None)
 
 
 def _serves(entry: RevisionStatus) -> bool:

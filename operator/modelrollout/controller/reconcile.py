@@ -201,7 +201,8 @@ class Controller:
         """Pods of revisions in a rollout, read when their Deployment's view changed or they stay unready."""
         status = entry.view.status
         served = all(one.ready_replicas for one in status.revisions if one.replicas)
-        if not status.under_way and status.down is None and served:
+        ended = not any(_end(seen.pods) for seen in memory.pods.values())
+        if not status.under_way and status.down is None and served and ended:
             return
         children, accepted = self._children(key, memory), entry.view.accepted
         plan = accepted.plan if isinstance(accepted, Accepted) else None

@@ -388,8 +388,10 @@ def former_versions_leave(book: Book) -> Move | None:
     if not book.drained:
         return None
 
+    # Somebody waits for what the pods run on.
+    wanted = book.plan.in_place or (book.plan.surge is not None and book.candidate is not None)
+
     def later(entry: RevisionStatus) -> RevisionStatus:
-        wanted = book.plan.in_place or (book.plan.surge is not None and book.candidate is not None)
         warm = entry.warm_until and entry.warm_until > book.now
         if entry.role is not Role.FORMER or (warm and (book.plan.in_place or not wanted)):
             return entry
@@ -407,6 +409,7 @@ def former_versions_leave(book: Book) -> Move | None:
         and not entry.replicas
         and not entry.kept_until
         and not book.facts(entry.revision).pods
+        and not (wanted and book.facts(entry.revision).ending)  # once it is forgotten, nobody counts them
     ]
     if gone:
         status = status.model_copy(
@@ -601,11 +604,11 @@ def last_step_promotes(book: Book) -> Move | None:
 def one_version_at_a_time(book: Book) -> Move | Wait | None:
     """Replace: stable is stopped when nothing else is in the way, and the candidate starts in its place once that is free."""
     candidate, stable = book.candidate, book.stable
-    if not book.plan.in_place or candidate is None or stable is None or not book.full:
+    if not book.plan.in_place or candidate is None or not book.full:
         return None
     if candidate.weight == FULL_WEIGHT or book.confirmed(candidate, book.full):
         return None  # what is ready in full beside stable needs no place
-    if stable.replicas:
+    if stable is not None and stable.replicas:
         return _before_the_stop(book, candidate, stable) or stop(book)
     if not candidate.replicas:
         return place_is_awaited(book)

@@ -126,7 +126,7 @@ def place_is_awaited(book: Book) -> Wait:
     """Pods that are in the candidate's place are on their way out."""
     candidate = book.candidate
     assert candidate is not None
-    going = in_the_place(book, candidate)
+    going = in_the_place(book, candidate.revision)
     names = ", ".join(entry.version for entry in going if entry.role is Role.FORMER or stopped(book))
     message = f"Version {candidate.version} starts as soon as the last pod of version {names} is gone."
     return Wait(Phase.DEPLOYING, Reason.REPLACING, message)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from modelrollout.analysis.window import Counts
-from modelrollout.kube.kinds import DEPLOYMENT, HTTP_ROUTE
+from modelrollout.kube.kinds import DEPLOYMENT, HTTP_ROUTE, INGRESS
 from tests.fakes.counted import INTERVAL, Counted
 from tests.fakes.loop import in_loop
 from tests.fakes.stage import KEY, Stage
@@ -34,8 +34,8 @@ PATIENCE = 100
 """Looks until something is so."""
 
 
-def staged():
-    stage = Stage(**PROVIDER)
+def staged(**settings):
+    stage = Stage(**PROVIDER, **settings)
     stage.metrics = Counted(stage.clock)
     stage.controller = stage.operator()
     return stage
@@ -359,6 +359,30 @@ async def test_a_flag_leads_to_its_variant_and_all_else_to_the_control():
     assert [rule["matches"][0]["headers"][0]["value"] for rule in flags] == ["b", "c"]
     weighted = {found["name"]: found["weight"] for found in rules(stage)[-1]["backendRefs"]}
     assert sorted(weighted.values()) == [0, 0, 5000]
+
+
+@pytest.mark.parametrize("share", [20, 60])
+def test_a_single_variant_is_what_testers_mean_and_the_control_keeps_the_main_ingress(share):
+    @in_loop
+    async def play():
+        stage = staged(routers=["Gateway", "Nginx"])
+        routed = {"traffic": {"nginx": {"hosts": ["fraud.example.com"]}}}
+        applied(stage, spec_of(B | {"weight": share}) | routed)
+        led = []
+        stage.api.watchers.append(lambda kind, raw, deleted: led.append(main(raw)) if kind == INGRESS else None)
+        await until(stage, lambda: shares(stage) == {"1": 100 - share, "2": share} and stage.status.traffic.applied_at)
+        assert {one for one in led if one} == {f"fraud-{stage.revision('1')}"}, "nobody else ever has the rest"
+        canary = stage.now(INGRESS, "fraud-canary")
+        assert canary["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"] == str(share)
+
+    play()
+
+
+def main(raw):
+    """The Service that the main Ingress leads to."""
+    if raw["metadata"]["name"] != "fraud":
+        return ""
+    return raw["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"]
 
 
 @in_loop
