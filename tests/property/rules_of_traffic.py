@@ -182,6 +182,8 @@ def rule_01_all_at_once_only_with_cause(look: Look) -> str | None:
         return None if look.accepted(Action.PROMOTE) else "a rollout turns Direct without a command"
     if look.stable is None or look.accepted(Action.UNDO) or _stable_is_dead(look) or _way_back(look):
         return None
+    if _won(look):
+        return None
     return f"all at once beside stable {look.stable.revision}: {look.after.rollout}"
 
 
@@ -190,6 +192,12 @@ def _stable_is_dead(look: Look) -> bool:
         return False
     # A gap between two processes is told by the wall clock alone, and counts for a minute at most.
     return look.ledger.dead_for(look) + 60.0 * look.ledger.jumps >= look.plan.load_deadline - 1.0
+
+
+def _won(look: Look) -> bool:
+    """A variant of an A/B test was chosen, by a person or by the evidence."""
+    test, rollout = look.before.experiment, look.after.rollout
+    return test is not None and rollout is not None and rollout.revision in {arm.revision for arm in test.variants}
 
 
 def _way_back(look: Look) -> bool:
@@ -273,7 +281,7 @@ def capacity_r_is_recorded_at_the_start(look: Look) -> str | None:
     rollout = look.after.rollout
     if rollout is None or look.same_rollout or look.plan is None:
         return None
-    wanted = {look.plan.replicas}
+    wanted = {look.plan.replicas} | ({look.before.experiment.replicas} if look.before.experiment else set())
     if look.plan.autoscaled and look.stable is not None:
         wanted.add(look.facts(look.stable.revision).replicas)
     return None if rollout.replicas in wanted else f"R is {rollout.replicas}, not of {wanted}"
@@ -281,7 +289,7 @@ def capacity_r_is_recorded_at_the_start(look: Look) -> str | None:
 
 def _lowest_full(look: Look, plan: Plan) -> int:
     """R where the plan and the record differ because somebody scaled in mid-rollout: the lower one."""
-    rollout = look.after.rollout or look.before.rollout
+    rollout = look.after.rollout or look.after.experiment or look.before.rollout or look.before.experiment
     return min(plan.replicas, rollout.replicas) if rollout else plan.replicas
 
 
@@ -326,7 +334,9 @@ def rule_07_finish_lets_the_candidate_finish(look: Look) -> str | None:
         return None
     bound = isinstance(target, Target) and any(entry.revision == target.revision for entry in look.before.rejected)
     home = isinstance(target, Target) and target.revision == look.stable.revision
-    return None if home or bound else f"{one.revision} was withdrawn for {target}"
+    # The plan of an A/B test has no steps by which it could finish.
+    without_steps = isinstance(target, Target) and bool(target.arms) and one.mode is Mode.STEPS
+    return None if home or bound or without_steps else f"{one.revision} was withdrawn for {target}"
 
 
 def rule_08_warmth_ends_with_the_order_to_scale_down(look: Look) -> str | None:

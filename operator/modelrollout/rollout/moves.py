@@ -368,7 +368,7 @@ def recorded_pods(book: Book) -> dict[str, int]:
     pods: dict[str, int] = {}
     if candidate is None:
         if stable is not None:
-            pods[stable.revision] = plan.replicas
+            pods[stable.revision] = plan.replicas if book.experiment is None else book.full
         return pods
     full = book.full
     if book.direct:
