@@ -10,7 +10,7 @@ CLUSTER ?=
 
 STAMP := $(VENV)/.installed
 
-.PHONY: help check lint test test-unit test-api test-e2e demo demo-down histories crash-matrix soak generate lock clean
+.PHONY: help check lint test test-unit test-api test-e2e test-envoy demo demo-down histories crash-matrix soak generate lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,7 +50,11 @@ test-api: $(STAMP) ## Tests against a real API server and a real Prometheus
 
 test-e2e: $(STAMP) ## Tests with real pods, a real gateway and a real Prometheus, one after another
 	$(RUN) -m tests.cluster up
-	$(RUN) -m pytest -q --durations=10 tests/e2e
+	$(RUN) -m pytest -q --durations=10 --ignore=tests/e2e/envoy tests/e2e
+
+test-envoy: $(STAMP) ## Tests on Envoy Gateway, which is built first (once, about 12 minutes)
+	$(RUN) -m tests.cluster up --gateway envoy
+	$(RUN) -m pytest -q --durations=10 tests/e2e/envoy
 
 histories: $(STAMP) ## Many random histories of the decision core: make histories HISTORIES=100000
 	MODELROLLOUT_HISTORIES=$(HISTORIES) $(RUN) -m pytest -q -n $(JOBS) tests/property

@@ -17,6 +17,8 @@ from tests.cluster.factory import PROVIDER_VARIABLE
 from tests.cluster.progress import Steps
 
 OPERATOR_IMAGE = "modelrollout/modelrollout:demo"
+COMPARER_IMAGE = "modelrollout/comparer:demo"
+COMPARER_FILE = "Dockerfile.comparer"
 MODEL_SERVER = ROOT / "examples" / "model-server"
 MODEL_IMAGES = {
     "modelrollout/model-server:1": {"MODEL_VERSION": "1", "ESTIMATOR": "logistic"},
@@ -74,14 +76,17 @@ def take(provider: Provider, steps: Steps) -> Stage:
     return Stage(cluster, info, _registry(provider))
 
 
-def provide_images(stage: Stage, steps: Steps) -> str:
-    """Build what is missing and bring it to the cluster. Returns what changes when the operator's image does."""
+def provide_images(stage: Stage, steps: Steps, *, comparer: bool = False) -> str:
+    """Build what is missing and bring it to the cluster. Returns what changes when the operator's image does.
+
+    The comparer's image comes with it where that is asked; the demo compares no answers.
+    """
     if stage.registry:
         return ""
     build = _with_docker if stage.info.provider is Provider.KIND else _without_docker
-    operator, models = build(steps)
+    operator, others = build(steps, comparer)
     with steps.step("Load the images into the cluster", expected=15):
-        for image in (operator, *models):
+        for image in (operator, *others):
             stage.cluster.load_image(image)
     return operator.parent.name if isinstance(operator, Path) else _docker_id(operator)
 
@@ -91,6 +96,13 @@ def operator_image(steps: Steps) -> Path:
     base = images.base_image(steps)
     wheels = images.wheelhouse(python=base.python, project=ROOT, steps=steps)
     return images.build(ROOT, OPERATOR_IMAGE, base=base, wheels=wheels, steps=steps)
+
+
+def comparer_image(steps: Steps) -> Path:
+    """The comparer's image as a docker-archive, built without Docker. What it needs is among what the operator needs."""
+    base = images.base_image(steps)
+    wheels = images.wheelhouse(python=base.python, project=ROOT, steps=steps)
+    return images.build(ROOT, COMPARER_IMAGE, base=base, wheels=wheels, dockerfile=COMPARER_FILE, steps=steps)
 
 
 def model_images(steps: Steps) -> list[Path]:
@@ -103,20 +115,22 @@ def model_images(steps: Steps) -> list[Path]:
     ]
 
 
-def _without_docker(steps: Steps) -> tuple[Path, list[Path]]:
-    return operator_image(steps), model_images(steps)
+def _without_docker(steps: Steps, comparer: bool) -> tuple[Path, list[Path]]:
+    return operator_image(steps), [*model_images(steps), *([comparer_image(steps)] if comparer else [])]
 
 
-def _with_docker(steps: Steps) -> tuple[str, list[str]]:
-    def build(tag: str, context: Path, arguments: dict[str, str]) -> None:
-        given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+def _with_docker(steps: Steps, comparer: bool) -> tuple[str, list[str]]:
+    def build(tag: str, context: Path, *options: str) -> None:
         with steps.step(f"Build image {tag}", expected=90, log=log_file()):
-            run(["docker", "build", *given, f"--tag={tag}", context], log=log_file())
+            run(["docker", "build", *options, f"--tag={tag}", context], log=log_file())
 
-    build(OPERATOR_IMAGE, ROOT, {})
+    build(OPERATOR_IMAGE, ROOT)
     for tag, arguments in MODEL_IMAGES.items():
-        build(tag, MODEL_SERVER, arguments)
-    return OPERATOR_IMAGE, list(MODEL_IMAGES)
+        build(tag, MODEL_SERVER, *(f"--build-arg={name}={value}" for name, value in arguments.items()))
+    if not comparer:
+        return OPERATOR_IMAGE, list(MODEL_IMAGES)
+    build(COMPARER_IMAGE, ROOT, f"--file={ROOT / COMPARER_FILE}")
+    return OPERATOR_IMAGE, [*MODEL_IMAGES, COMPARER_IMAGE]
 
 
 def _docker_id(tag: str) -> str:

@@ -33,6 +33,13 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--flavor", choices=list(map(str, Flavor)), default=str(Flavor.PODS))
         command.add_argument("--name", help="default: local for real pods, kwok for played ones")
         command.add_argument("--output", choices=["text", "json"], default="text")
+        if name in {"up", "build"}:
+            command.add_argument(
+                "--gateway",
+                choices=["traefik", "envoy"],
+                default="traefik",
+                help="envoy: Envoy Gateway beside Traefik, and names of Services for pods; default %(default)s",
+            )
         if name == "up":
             command.add_argument(
                 "--scrape-interval", default=Options.scrape_interval, help="Prometheus; default %(default)s"
@@ -50,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)  # SIGINT too: shells start background jobs with it ignored
     try:
-        options = Options(arguments.scrape_interval, arguments.nodes) if arguments.command == "up" else None
+        options = _options(arguments)
         provider = arguments.cluster or default_provider()
         cluster = make_cluster(provider, arguments.flavor, arguments.name, options)
         return ACTIONS[arguments.command](cluster, arguments)
@@ -60,6 +67,12 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("interrupted; what was started has been stopped", sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _options(arguments: argparse.Namespace) -> Options | None:
+    if arguments.command == "up":
+        return Options(arguments.scrape_interval, arguments.nodes, arguments.gateway == "envoy")
+    return Options(envoy=arguments.gateway == "envoy") if arguments.command == "build" else None
 
 
 def _up(cluster: Cluster, arguments: argparse.Namespace) -> int:
@@ -104,8 +117,8 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 def _described(info: ClusterInfo) -> str:
     lines = [f"Cluster {info.name} is up ({info.provider}, {info.flavor})", f"  API server  {info.server}"]
-    if info.gateway:
-        lines.append(f"  Gateway     {info.gateway.url} ({info.gateway.namespace}/{info.gateway.name})")
+    gateways = filter(None, (info.gateway, info.envoy))
+    lines += [f"  Gateway     {gateway.url} ({gateway.namespace}/{gateway.name})" for gateway in gateways]
     if info.prometheus:
         lines.append(f"  Prometheus  {info.prometheus.url} (from pods {info.prometheus.pod_url})")
     lines += [

@@ -68,6 +68,7 @@ class ClusterInfo:
     """Where a running cluster is.
 
     The kubeconfig is the administrator's. `gateway`, `prometheus` and `pod_cidr` are None where nothing real runs (kwok).
+    `envoy` is a second Gateway, one of Envoy Gateway, and None where that was not asked for.
     """
 
     name: str
@@ -78,6 +79,7 @@ class ClusterInfo:
     kubectl: Path
     helm: Path
     gateway: GatewayInfo | None = None
+    envoy: GatewayInfo | None = None
     prometheus: PrometheusInfo | None = None
     pod_cidr: str | None = None
 
@@ -96,7 +98,7 @@ class ClusterInfo:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ClusterInfo":
         """Read what `to_dict` wrote; raises KeyError, TypeError or ValueError for anything else."""
-        gateway, prometheus = data["gateway"], data["prometheus"]
+        gateway, envoy, prometheus = data["gateway"], data["envoy"], data["prometheus"]
         return cls(
             name=data["name"],
             provider=Provider(data["provider"]),
@@ -106,6 +108,7 @@ class ClusterInfo:
             kubectl=Path(data["kubectl"]),
             helm=Path(data["helm"]),
             gateway=GatewayInfo(**gateway) if gateway else None,
+            envoy=GatewayInfo(**envoy) if envoy else None,
             prometheus=PrometheusInfo(**prometheus) if prometheus else None,
             pod_cidr=data["pod_cidr"],
         )

@@ -32,6 +32,9 @@ def make_cluster(
 ) -> Cluster:
     """The cluster to use, not yet up. Raises ClusterError for a combination that does not exist."""
     provider, flavor = Provider(provider or default_provider()), Flavor(flavor)
+    envoy = options is not None and options.envoy
+    if envoy and (provider, flavor) != (Provider.LOCAL, Flavor.PODS):
+        raise ClusterError("Envoy Gateway is brought up only with --cluster local --flavor pods")
     if provider is Provider.LOCAL:
         return LocalCluster(flavor, name, options, steps)
     if flavor is not Flavor.PODS:

@@ -38,7 +38,14 @@ def traefik_arguments(web: str, internal: str) -> list[str]:
 
 
 def gateway_objects(port: int) -> list[dict[str, Any]]:
-    """The class and a Gateway that takes routes from all namespaces; the namespace has to be there."""
+    """Traefik's class and its Gateway; the namespace has to be there."""
+    return gateway_of(GATEWAY_CLASS, CONTROLLER, GATEWAY_NAME, port)
+
+
+def gateway_of(
+    class_name: str, controller: str, name: str, port: int, parameters: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """A class and a Gateway that takes routes from all namespaces. `parameters` refers to what the class's controller reads."""
     group = "gateway.networking.k8s.io/v1"
     routes = {"namespaces": {"from": "All"}}
     listener = {"name": "http", "protocol": "HTTP", "port": port, "allowedRoutes": routes}
@@ -46,14 +53,14 @@ def gateway_objects(port: int) -> list[dict[str, Any]]:
         {
             "apiVersion": group,
             "kind": "GatewayClass",
-            "metadata": {"name": GATEWAY_CLASS},
-            "spec": {"controllerName": CONTROLLER},
+            "metadata": {"name": class_name},
+            "spec": {"controllerName": controller, **({"parametersRef": parameters} if parameters else {})},
         },
         {
             "apiVersion": group,
             "kind": "Gateway",
-            "metadata": {"name": GATEWAY_NAME, "namespace": GATEWAY_NAMESPACE},
-            "spec": {"gatewayClassName": GATEWAY_CLASS, "listeners": [listener]},
+            "metadata": {"name": name, "namespace": GATEWAY_NAMESPACE},
+            "spec": {"gatewayClassName": class_name, "listeners": [listener]},
         },
     ]
 

@@ -11,6 +11,9 @@ HELM = "4.3.1"
 PROMETHEUS = "0.316.0"  # the version of the Go module; the program calls itself 3.16.0
 GATEWAY_API = "1.6.1"
 TRAEFIK = "3.7.15"
+ENVOY_GATEWAY = "1.9.0"
+ENVOY = "1.39.0"
+COREDNS = "1.15.0"
 ISTIO_CRDS = "1.31.4"
 TRAEFIK_CRDS = "3.7.13"  # the newest of these that is published as a Go module
 

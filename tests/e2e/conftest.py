@@ -18,7 +18,7 @@ import pytest
 
 from demo.install import Release
 from demo.places import MANIFESTS
-from demo.stage import Stage, provide_images
+from demo.stage import COMPARER_IMAGE, Stage, provide_images
 from tests.api.kubectl import Kubectl
 from tests.api.routers import define_routers
 from tests.cluster import Cluster, ClusterInfo, Flavor, make_cluster
@@ -35,6 +35,8 @@ from tests.harness.watching import Observer
 
 MODELS = "e2e"
 OPERATORS = "e2e-system"
+RELEASE = "modelrollout-e2e"
+READ = ("gateways", "gatewayclasses")
 DELAY = 2.0
 """evaluationDelay of every operator here, in seconds."""
 REPORT_VARIABLE = "MODELROLLOUT_E2E_REPORT"
@@ -119,15 +121,36 @@ def installed(cluster: Cluster) -> Iterator[ClusterInfo]:
         "watchNamespaces": f"{{{MODELS}}}",
         "settings.routers": "{Gateway,Traefik}",
         "settings.checkpointEvery": "2s",  # progress is read from status here, and nobody waits five minutes for it
-        "podAnnotations.e2e/image": provide_images(Stage(cluster, info), default_steps()),
+        "podAnnotations.e2e/image": provide_images(Stage(cluster, info), default_steps(), comparer=True),
+        "comparer.image.tag": COMPARER_IMAGE.partition(":")[2],
     }
-    release = Release(info, "modelrollout-e2e", OPERATORS, MODELS, [MANIFESTS / "operator.yaml"], settings)
+    release = Release(info, RELEASE, OPERATORS, MODELS, [MANIFESTS / "operator.yaml"], settings)
     release.remove()
-    define_routers(Kubectl(info.kubectl, info.environment(), MODELS))
+    kubectl = Kubectl(info.kubectl, info.environment(), MODELS)
+    define_routers(kubectl)
     release.install()
-    yield info
+    with _may_read_gateways(kubectl):
+        yield info
     if not os.environ.get("MODELROLLOUT_E2E_KEEP"):
         release.remove()
+
+
+@contextmanager
+def _may_read_gateways(kubectl: Kubectl) -> Iterator[None]:
+    """With `watchNamespaces` somebody has to grant it, as docs/shadow.md says."""
+    name = f"{RELEASE}-gateways"
+    rights = ["--verb=get", f"--resource={','.join(f'{kind}.gateway.networking.k8s.io' for kind in READ)}"]
+    made: tuple[tuple[str, ...], ...] = (
+        ("clusterrole", name, *rights),
+        ("clusterrolebinding", name, f"--clusterrole={name}", f"--serviceaccount={OPERATORS}:{RELEASE}"),
+    )
+    for kind, *_ in made:
+        kubectl.ok("delete", kind, name, "--ignore-not-found")  # what a killed session has left
+    for words in made:
+        kubectl.ok("create", *words)
+    yield
+    for kind, *_ in made:
+        kubectl.ok("delete", kind, name, "--ignore-not-found")
 
 
 @pytest.fixture(scope="session")

@@ -118,6 +118,14 @@ class Served(Life):
                 found.append((sight.at + EPOCH, weights))
         return found
 
+    def copies(self) -> list[Json]:
+        """Where its route now sends copies of requests, and how many."""
+        return _mirrors(self.observer.now("HTTPRoute", self.name) or {})
+
+    def ever_copied(self) -> bool:
+        """Whether any route that it ever had sent copies anywhere."""
+        return any(_mirrors(sight.raw) for sight in self.observer.history("HTTPRoute", self.name))
+
     def statuses(self) -> list[tuple[float, Json]]:
         """Every status that was stored: seconds since the epoch, and the status."""
         sights: list[Sight] = self.observer.history("ModelDeployment", self.name)
@@ -131,3 +139,8 @@ class Served(Life):
                 return at
             had = version in weights
         raise AssertionError(f"the route still carries version {version}, or never did: {self.routed()}")
+
+
+def _mirrors(route: Json) -> list[Json]:
+    filters = [one for rule in route.get("spec", {}).get("rules", ()) for one in rule.get("filters") or ()]
+    return [one["requestMirror"] for one in filters if one["type"] == "RequestMirror"]

@@ -5,7 +5,7 @@ import pytest
 from tests.cluster import Provider
 from tests.e2e.conftest import Desk
 from tests.e2e.served import Served
-from tests.e2e.users import UNLIKELY, Users, chi_square, routed_by, versions
+from tests.e2e.users import Users, chi_square, counted, versions
 
 STEPS = [
     {"name": "quarter", "weight": 25, "advance": "Approval"},
@@ -30,18 +30,8 @@ def test_connections_are_shared_as_the_pods_and_none_fails(desk: Desk, model: Se
         for step, share in (("quarter", 25), ("half", 50)):
             model.waits(step)
             shares = {"1": 100.0 - share, "2": float(share)}
-            begin = len(users.answers)
-            place = desk.observer.until(
-                lambda begin=begin, shares=shares: routed_by(users.answers[begin:], shares),
-                f"{share} % are in force",
-                60,
-            )
-            enough = begin + place + 800
-            desk.observer.until(lambda enough=enough: len(users.answers) > enough, "800 more are served", 60)
-            counts = versions(users.answers[begin + place :])
-            statistic = chi_square(counts, shares)
-            desk.measured(f"service_router {share} %", f"{dict(counts)}, chi-square {statistic:.2f}")
-            assert statistic < UNLIKELY, counts
+            counts = counted(desk.observer, users, shares)
+            desk.measured(f"service_router {share} %", f"{dict(counts)}, chi-square {chi_square(counts, shares):.2f}")
             model.accepted("Approve", step)
         model.healthy("2", seconds=180)
         desk.observer.until(lambda: set(versions(users.last(2))) == {"2"}, "users are served by version 2 alone", 30)

@@ -18,7 +18,7 @@ from tests.cluster.local.plan import POD_CIDR, SERVICE_CIDR
 from tests.cluster.progress import default_steps
 from tests.e2e.conftest import Desk
 from tests.e2e.served import Served
-from tests.e2e.users import UNLIKELY, Users, chi_square, routed_by, routing_failures, versions
+from tests.e2e.users import Users, counted, routing_failures, versions
 
 STEPS = [
     {"name": "tenth", "weight": 10, "advance": "Approval"},
@@ -64,7 +64,7 @@ def test_a_traefik_service_divides_requests_and_a_rollback_takes_them_back(desk:
         model.apply("2", **fields)
         for step, share in (("tenth", 10), ("half", 50)):
             model.waits(step)
-            counts = _shares(desk, users, {"1": 100.0 - share, "2": float(share)})
+            counts = counted(desk.observer, users, {"1": 100.0 - share, "2": float(share)})
             desk.measured(f"traefik {share} %", str(dict(counts)))
             model.accepted("Approve" if step == "tenth" else "Abort", step if step == "tenth" else None)
         model.taken_back("2")
@@ -73,14 +73,3 @@ def test_a_traefik_service_divides_requests_and_a_rollback_takes_them_back(desk:
     desk.measured("traefik_requests", len(users.report.answers))
     desk.measured("traefik_failed", len(failed))
     assert not failed, failed[:5]
-
-
-def _shares(desk: Desk, users: Users, shares: dict[str, float]) -> dict[str, int]:
-    """Wait until users are divided so, then count 800 answers that had no part in finding that out."""
-    begin = len(users.answers)
-    place = desk.observer.until(lambda: routed_by(users.answers[begin:], shares), f"{shares} are in force", 60)
-    enough = begin + place + 800
-    desk.observer.until(lambda: len(users.answers) > enough, "800 more are served", 60)
-    counts = versions(users.answers[begin + place :])
-    assert chi_square(counts, shares) < UNLIKELY, counts
-    return dict(counts)

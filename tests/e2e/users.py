@@ -100,6 +100,17 @@ def fits(answers: Iterable[Answer], shares: Mapping[str, float], limit: float = 
     return chi_square(versions(answers), shares) < limit
 
 
+def counted(observer: Observer, users: Users, shares: Mapping[str, float], enough: int = 800) -> Counter[str]:
+    """Wait until users are divided so, then count answers that had no part in finding that out; fails where they do not fit."""
+    begin = len(users.answers)
+    place = observer.until(lambda: routed_by(users.answers[begin:], shares), f"{shares} are in force", 60)
+    begin += place
+    observer.until(lambda: len(users.answers) >= begin + enough, f"{enough} more are served", 60)
+    counts = versions(users.answers[begin:])
+    assert chi_square(counts, shares) < UNLIKELY, counts
+    return counts
+
+
 def all_from(observer: Observer, users: Users, version: str, seconds: float) -> None:
     """Wait until the last users were all answered by one version; the gateway goes by the former weights a moment longer than the route."""
     enough = len(users.answers) + PROOF

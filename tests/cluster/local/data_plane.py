@@ -54,4 +54,4 @@ class DataPlane:
         self.kubectl.apply(stack.gateway_objects(self.plane.plan.ports["gateway"]))
 
     def _reason(self) -> str:
-        return self.kubectl.condition("gateways", "Programmed", f"--namespace={stack.GATEWAY_NAMESPACE}")
+        return self.kubectl.programmed(stack.GATEWAY_NAMESPACE, stack.GATEWAY_NAME)

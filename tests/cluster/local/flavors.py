@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from tests.cluster.build import base, programs
+from tests.cluster.build import base, envoy, programs
 from tests.cluster.build.artifact import Artifact
 from tests.cluster.contract import ClusterInfo, Flavor
 from tests.cluster.local.component import Waves
@@ -39,12 +39,13 @@ class Parts(Protocol):
         """Make a docker-archive usable by pods; raises ClusterError."""
 
 
-def artifacts(flavor: Flavor) -> list[Artifact]:
+def artifacts(flavor: Flavor, with_envoy: bool) -> list[Artifact]:
     """What a flavor is built from, the slowest first."""
     common = [programs.kubernetes(), programs.etcd(), programs.gateway_crds(), programs.helm()]
     if flavor is Flavor.KWOK:
         return [*common, programs.kwok()]
-    return [*common, programs.prometheus(), programs.traefik(), base.pause()]
+    more = [programs.coredns(), *envoy.artifacts()] if with_envoy else []
+    return [*common, programs.prometheus(), programs.traefik(), base.pause(), *more]
 
 
 def packages(flavor: Flavor) -> dict[str, str]:

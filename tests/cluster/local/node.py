@@ -12,7 +12,7 @@ from tests.cluster.local.component import Component, Task
 from tests.cluster.local.control_plane import ControlPlane
 from tests.cluster.local.daemon import Daemon
 from tests.cluster.local.host import BRIDGE, Host
-from tests.cluster.local.plan import BRIDGE_ADDRESS, NODE_NAME, POD_CIDR, SERVICE_CIDR
+from tests.cluster.local.plan import BRIDGE_ADDRESS, CLUSTER_DOMAIN, NODE_NAME, POD_CIDR, SERVICE_CIDR
 from tests.cluster.local.probes import page
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
@@ -175,7 +175,8 @@ disabled_plugins = [
             "makeIPTablesUtilChains": False,
             "podLogsDir": str(places.data / "pod-logs"),
             "volumePluginDir": str(places.data / "volume-plugins"),
-            "clusterDomain": "cluster.local",
+            "clusterDomain": CLUSTER_DOMAIN,
+            **({"clusterDNS": [BRIDGE_ADDRESS]} if self.plane.plan.options.envoy else {}),
             "serializeImagePulls": False,
             "maxPods": 200,
             # Images come from files: one that was collected could not be pulled again. A full disk is not our test.

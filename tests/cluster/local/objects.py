@@ -45,11 +45,17 @@ class Kubectl:
         states = said.split(",")[:-1]  # an object without the condition leaves an empty word
         return "" if states and all(state == "True" for state in states) else f"{resource} not yet {kind}"
 
+    def programmed(self, namespace: str, gateway: str) -> str:
+        """Why a Gateway is not Programmed, empty when it is."""
+        return self.condition(
+            "gateways", "Programmed", f"--namespace={namespace}", f"--field-selector=metadata.name={gateway}"
+        )
 
-def definitions(kubectl: Kubectl, file: Path) -> Task:
-    """The Gateway API's definitions from a file, ready when the API server serves them."""
+
+def definitions(kubectl: Kubectl, file: Path, name: str = "gateway-crds") -> Task:
+    """Definitions from a file, by default the Gateway API's, ready when the API server serves them."""
     return Task(
-        "gateway-crds",
+        name,
         do=lambda: kubectl.apply(file),
         check=lambda: kubectl.condition("customresourcedefinitions", "Established"),
     )

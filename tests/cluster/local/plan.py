@@ -16,6 +16,7 @@ SERVICE_CIDR = "10.96.0.0/16"
 SERVICE_API = "10.96.0.1"
 POD_CIDR = "10.244.0.0/24"
 BRIDGE_ADDRESS = "10.244.0.1"
+CLUSTER_DOMAIN = "cluster.local"
 NODE_NAME = "modelrollout-node"
 
 CONTROL_PLANE_PORTS = ("api", "etcd", "etcd-peer", "controller-manager", "scheduler")
@@ -33,6 +34,7 @@ PREFERRED: dict[Flavor, dict[str, int]] = {
         "gateway": 18080,
         "traefik": 18081,
         "prometheus": 19090,
+        "names-health": 18082,
     },
     Flavor.KWOK: {
         "api": 16443,
@@ -47,10 +49,15 @@ PREFERRED: dict[Flavor, dict[str, int]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """What a caller may choose: Prometheus' scrape interval (pods) and the number of nodes (kwok)."""
+    """What a caller may choose.
+
+    Prometheus' scrape interval (pods), the number of nodes (kwok), and whether Envoy Gateway runs beside Traefik and pods
+    resolve names of Services (pods).
+    """
 
     scrape_interval: str = "1s"
     nodes: int = 5
+    envoy: bool = False
 
 
 @dataclass(frozen=True)

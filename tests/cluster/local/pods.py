@@ -8,8 +8,10 @@ from tests.cluster.contract import ClusterInfo
 from tests.cluster.local.component import Task, Waves
 from tests.cluster.local.control_plane import ControlPlane
 from tests.cluster.local.data_plane import DataPlane
+from tests.cluster.local.envoy import EnvoyGateway
 from tests.cluster.local.host import Host
 from tests.cluster.local.monitoring import Monitoring
+from tests.cluster.local.names import names
 from tests.cluster.local.node import Node
 from tests.cluster.local.objects import Kubectl, default_account, definitions
 from tests.cluster.local.plan import POD_CIDR
@@ -38,10 +40,27 @@ class PodsFlavor:
             ),
             (Task("node", check=lambda: self.kubectl.condition("nodes", "Ready")), default_account(self.kubectl)),
             (node.proxy(), data_plane.traefik(), data_plane.gateway()),
+            *self._envoy_waves(),
+        )
+
+    def _envoy_waves(self) -> Waves:
+        if not self._with_envoy:
+            return ()
+        envoy = self._envoy
+        return (
+            (names(self.plane, self.built["coredns"] / "bin" / "coredns"), envoy.definitions(), envoy.images()),
+            (envoy.controller(),),
+            (envoy.gateway(),),
         )
 
     def describe(self, info: ClusterInfo) -> ClusterInfo:
-        return replace(info, gateway=self._data_plane.info(), prometheus=self._monitoring.info(), pod_cidr=POD_CIDR)
+        return replace(
+            info,
+            gateway=self._data_plane.info(),
+            envoy=self._envoy.info() if self._with_envoy else None,
+            prometheus=self._monitoring.info(),
+            pod_cidr=POD_CIDR,
+        )
 
     def check_machine(self) -> None:
         self._host.check_free()
@@ -66,6 +85,14 @@ class PodsFlavor:
     @property
     def _data_plane(self) -> DataPlane:
         return DataPlane(self.plane, self.kubectl, self.built["traefik"] / "bin" / "traefik")
+
+    @property
+    def _with_envoy(self) -> bool:
+        return self.plane.plan.options.envoy
+
+    @property
+    def _envoy(self) -> EnvoyGateway:
+        return EnvoyGateway(self.plane, self.kubectl, self._node, self.built)
 
     @property
     def _monitoring(self) -> Monitoring:

@@ -67,6 +67,20 @@ def test_an_error_is_one_line_and_exit_code_1(broken, capsys):
     assert capsys.readouterr().err == "error: etcd did not become ready: not running\n"
 
 
+@pytest.mark.parametrize("verb", ["up", "build"])
+def test_envoy_gateway_is_brought_up_only_where_it_is_asked_for(verb, monkeypatch):
+    asked = []
+
+    def make(*words):
+        asked.append(words[-1].envoy)
+        raise ClusterError("enough")
+
+    monkeypatch.setattr(command_line, "make_cluster", make)
+    command_line.main([verb])
+    command_line.main([verb, "--gateway", "envoy"])
+    assert asked == [False, True]
+
+
 def test_an_interrupt_is_no_traceback_and_exit_code_130(broken, capsys):
     assert command_line.main(["build"]) == 130
     assert "stopped" in capsys.readouterr().err

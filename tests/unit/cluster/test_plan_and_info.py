@@ -1,7 +1,9 @@
 """What a second process reads is what the first one wrote."""
 
 import json
+import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from tests.cluster import ClusterError, ClusterInfo, Flavor, GatewayInfo, Options, PrometheusInfo, Provider, State
 from tests.cluster.contract import read_info, without_proxy
 from tests.cluster.factory import default_provider, find_info, make_cluster
+from tests.cluster.local.flavors import artifacts
 from tests.cluster.local.plan import PREFERRED, Plan, choose_ports
 from tests.cluster.places import ClusterPlaces
 
@@ -26,7 +29,10 @@ INFO = ClusterInfo(
 )
 
 
-@pytest.mark.parametrize("info", [INFO, ClusterInfo.from_dict({**INFO.to_dict(), "gateway": None, "prometheus": None})])
+ENVOY = replace(INFO, envoy=GatewayInfo("http://10.96.0.80:80", "envoy", "envoy", "gateways"))
+
+
+@pytest.mark.parametrize("info", [INFO, ENVOY, replace(INFO, gateway=None, prometheus=None)])
 def test_info_survives_as_json(info):
     assert ClusterInfo.from_dict(json.loads(info.to_json())) == info
 
@@ -95,3 +101,28 @@ def test_unknown_providers_and_impossible_pairs_are_refused_with_the_known_ones(
         default_provider()
     with pytest.raises(ClusterError, match="only as --cluster local"):
         make_cluster("kind", Flavor.KWOK)
+
+
+@pytest.mark.parametrize(("provider", "flavor"), [("kind", Flavor.PODS), ("local", Flavor.KWOK)])
+def test_envoy_gateway_is_refused_where_it_cannot_be_brought_up(provider, flavor):
+    with pytest.raises(ClusterError, match="Envoy Gateway is brought up only with --cluster local --flavor pods"):
+        make_cluster(provider, flavor, options=Options(envoy=True))
+
+
+def test_a_cluster_without_envoy_gateway_does_not_get_it_later(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    cluster = make_cluster("local", Flavor.PODS, options=Options(envoy=True))
+    places = ClusterPlaces.of(cluster.name)
+    places.make()
+    Plan(Flavor.PODS, PREFERRED[Flavor.PODS]).save(places.plan)
+    places.info.write_text(INFO.to_json())
+    with pytest.raises(ClusterError, match="cluster local is there without Envoy Gateway; take it down first"):
+        cluster.up()
+
+
+def test_envoy_gateway_costs_an_ordinary_cluster_nothing():
+    more = {artifact.name for artifact in artifacts(Flavor.PODS, True)} - {
+        artifact.name for artifact in artifacts(Flavor.PODS, False)
+    }
+    assert more == {"coredns", "envoy", "envoy-gateway", "envoy-gateway-image", "envoy-image", "envoy-gateway-chart"}
+    assert not more & {artifact.name for artifact in artifacts(Flavor.KWOK, False)}
