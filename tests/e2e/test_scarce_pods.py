@@ -27,16 +27,6 @@ def _most_at_once(model: Served) -> tuple[int, int]:
     living: dict[str, str] = {}
     pods = revisions = 0
     for sight in model.observer.history("Pod"):
-        print(
-            sight.version,
-            sight.at,
-            sight.name,
-            sight.gone,
-            sight.raw["metadata"].get("deletionTimestamp"),
-            sight.raw["status"]["phase"],
-            [(c["type"], c["status"]) for c in sight.raw["status"].get("conditions", [])],
-            [list(c["state"]) for c in sight.raw["status"].get("containerStatuses", [])],
-        )
         if sight.gone:
             living.pop(sight.name, None)
         else:
