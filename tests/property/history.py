@@ -149,6 +149,7 @@ def _back(world: World, one: int, _two: int, _three: int) -> None:
 
 def _edit(world: World, one: int, two: int, three: int) -> None:
     wish = world.resource.wish
+    same = [one for one in OF_THE_SAME_NAMES if one != wish.steps]
     changes: tuple[dict[str, Any], ...] = (
         {"replicas": two % 5},
         {"replicas": 1 + two % 4},
@@ -165,7 +166,8 @@ def _edit(world: World, one: int, two: int, three: int) -> None:
         {"quick": not wish.quick},
         {"replicas": 1 + two % 4, "steps": three % len(STEPS)},
         {"at_once": not wish.at_once, "steps": AT_ONCE[two % len(AT_ONCE)]},
-        {"steps": OF_THE_SAME_NAMES[(wish.steps + two) % len(OF_THE_SAME_NAMES)]},
+        {"steps": same[two % len(same)]},
+        {"steps": same[two % len(same)]},
         {"golden": two % 3},
         {"replace": not wish.replace},
         {"surge": two % 3},
