@@ -341,6 +341,61 @@ def rollouts() -> st.SearchStrategy[Spec]:
     return st.builds(lambda one, other: one | other, how, rest)
 
 
+def experiments() -> st.SearchStrategy[Spec]:
+    """Valid `spec.rollout` of an A/B test."""
+    own = _either(
+        version=st.sampled_from(["2", "2.1-rc1"]),
+        model=st.just({"uri": "s3://models/fraud/next"}),
+        server=st.just({"image": "fraud:next", "env": [{"name": "TEMPERATURE", "value": "0.2"}]}),
+        template=st.just({"metadata": {"labels": {"arm": "next"}}}),
+    )
+
+    def variants(shares: list[int], names: list[str], owns: list[Spec]) -> list[Spec]:
+        return [
+            {"name": name, "weight": f"{Decimal(points) / 100:f}%", **fields}
+            for name, points, fields in zip(names, shares, owns, strict=False)
+        ]
+
+    several = st.builds(
+        variants,
+        st.lists(st.integers(1, 2499), min_size=1, max_size=4),
+        st.permutations(["b", "c", "challenger-3", "d"]),
+        st.lists(own, min_size=4, max_size=4),
+    )
+    assignment = st.one_of(
+        st.just({}),
+        st.just({"type": "Random"}),
+        st.just({"type": "Sticky", "cookie": "arm_1"}),
+        st.just({"type": "Flag", "header": "X-Experiment-Arm"}),
+    )
+    amounts = {"sum": {"series": "paid"}, "squares": {"series": "paid_squared"}, "count": {"series": "users"}}
+    goal = st.builds(
+        lambda what, more: {**what, **more},
+        st.one_of(
+            st.sampled_from(["good", "bad"]).map(
+                lambda kind: {"ratio": {kind: {"series": "hits"}, "total": {"series": "users"}}}
+            ),
+            some(better=st.sampled_from(["Higher", "Lower"])).map(lambda more: {"mean": {**amounts, **more}}),
+        ),
+        some(
+            unit=st.sampled_from(["Request", "User"]),
+            falseWinnerProbability=st.just("1%"),
+            minimumSampleSize=st.integers(0, 9),
+        ),
+    )
+    end = st.one_of(
+        some(goal=goal, end=st.just("Manual")),
+        st.builds(lambda more: {"duration": "14d", "end": "KeepStable", **more}, some(goal=goal)),
+        st.builds(lambda found: {"duration": "14d", "end": "PromoteWinner", "goal": found}, goal),
+    )
+    return st.builds(
+        lambda arms, who, how: {"strategy": "ABTest", "variants": arms, "assignment": who, **how},
+        several,
+        assignment,
+        end,
+    )
+
+
 def traffic() -> st.SearchStrategy[Spec]:
     """Valid `spec.traffic`: one router, or none named."""
     parent = st.builds(
@@ -471,7 +526,16 @@ def specs() -> st.SearchStrategy[Spec]:
     made = st.builds(
         lambda *parts: _fixed({key: value for part in parts for key, value in part.items()}), source, scale, rest
     )
-    return made.map(_mirrored_by_a_gateway)
+    plain = made.map(_mirrored_by_a_gateway)
+    tested = st.builds(_tested, plain, experiments(), st.sampled_from(list(_DIVIDING.values())))
+    return st.one_of(plain, plain, plain, tested)
+
+
+def _tested(spec: Spec, rollout: Spec, routed: Spec) -> Spec:
+    """An A/B test behind a router that can do it."""
+    several = len(rollout["variants"]) > 1 and "nginx" in routed
+    by_user = rollout["assignment"].get("type", "Random") != "Random"
+    return {**spec, "traffic": _ROUTED if several or by_user else routed, "rollout": rollout}
 
 
 def _fixed(spec: Spec) -> Spec:
@@ -489,6 +553,15 @@ def _mirrored_by_a_gateway(spec: Spec) -> Spec:
         return spec
     return spec | {"traffic": {"gateway": {"parentRefs": [{"name": "public"}]}}}
 
+
+_ROUTED: Spec = {"gateway": {"parentRefs": [{"name": "public"}]}}
+_DIVIDING: dict[str, Spec] = {
+    "gateway": _ROUTED,
+    "traefik": {"traefik": {}},
+    "istio": {"istio": {"hosts": ["fraud.example.com"]}},
+    "nginx": {"nginx": {"hosts": ["fraud.example.com"]}},
+}
+"""`spec.traffic` of each router whose shares do not depend on pods."""
 
 Fault = Callable[[Spec], Spec]
 
@@ -510,6 +583,17 @@ def _metric(**fields: Any) -> Fault:
 
 def _steps(*found: Spec) -> Fault:
     return _put("rollout", "steps", value=list(found))
+
+
+def _test(*variants: Spec, traffic: Spec | None = None, **fields: Any) -> Fault:
+    """An A/B test behind a gateway or another router, with one good variant where none is given."""
+    arms = list(variants) or [{"name": "b", "weight": 20, "version": "next"}]
+    rollout = {"strategy": "ABTest", "variants": arms, **fields}
+    return lambda spec: {**spec, "traffic": _ROUTED if traffic is None else traffic, "rollout": rollout}
+
+
+_AMOUNTS = {name: {"series": f"paid_{name}"} for name in ("sum", "squares", "count")}
+_GOAL = {"ratio": {"good": {"series": "hits"}, "total": {"series": "users"}}}
 
 
 def _no_image(spec: Spec) -> Spec:
@@ -628,6 +712,57 @@ FAULTS: dict[str, Fault] = {
     "an empty duration": _put("analysis", "interval", value=""),
     "a duration with a line break": _put("analysis", "interval", value="5s\n"),
     "a duration that is a number": _put("rollout", "scaleDownDelay", value=300),
+    "an A/B test without variants": lambda spec: {**spec, "traffic": _ROUTED, "rollout": {"strategy": "ABTest"}},
+    "variants of a canary": _put(
+        "rollout", value={"strategy": "Canary", "variants": [{"name": "b", "weight": 20, "version": "next"}]}
+    ),
+    "a duration of a canary": _put("rollout", value={"strategy": "Canary", "duration": "1d"}),
+    "an assignment of a canary": _put("rollout", value={"strategy": "Canary", "assignment": {}}),
+    "a goal of a canary": _put("rollout", value={"strategy": "Canary", "goal": _GOAL}),
+    "an end of a canary": _put("rollout", value={"strategy": "Canary", "end": "Manual"}),
+    "an A/B test with steps": _test(steps=[{"weight": 5}]),
+    "an A/B test without a router": _test(traffic={}),
+    "an A/B test by the ratio of pods": _test(traffic={"service": {"coarse": "Accept"}}),
+    "cookies by a router without rules for them": _test(assignment={"type": "Sticky"}, traffic=_DIVIDING["traefik"]),
+    "flags by a router without rules for them": _test(
+        assignment={"type": "Flag", "header": "x-arm"}, traffic=_DIVIDING["istio"]
+    ),
+    "three versions by a router for two": _test(
+        {"name": "b", "weight": 5, "version": "2"},
+        {"name": "c", "weight": 5, "version": "3"},
+        traffic=_DIVIDING["nginx"],
+    ),
+    "an A/B test within a capacity": _test(capacity={"maxSurge": 1}),
+    "shares of 100": _test({"name": "b", "weight": 50, "version": "2"}, {"name": "c", "weight": 50, "version": "3"}),
+    "shares above 100": _test({"name": "b", "weight": 70, "version": "2"}, {"name": "c", "weight": 50, "version": "3"}),
+    "a share of 0": _test({"name": "b", "weight": 0, "version": "2"}),
+    "two variants of one name": _test(
+        {"name": "b", "weight": 5, "version": "2"}, {"name": "b", "weight": 5, "version": "3"}
+    ),
+    "five variants": _test(*({"name": f"v{number}", "weight": 5, "version": str(number)} for number in range(5))),
+    "a variant called control": _test({"name": "control", "weight": 5, "version": "2"}),
+    "a variant without a name": _test({"weight": 5, "version": "2"}),
+    "a variant without a share": _test({"name": "b", "version": "2"}),
+    "a variant that differs in nothing": _test({"name": "b", "weight": 5}),
+    "a variant's name in capitals": _test({"name": "B", "weight": 5, "version": "2"}),
+    "a flag without a header": _test(assignment={"type": "Flag"}),
+    "a header without a flag": _test(assignment={"type": "Random", "header": "x-arm"}),
+    "a header without a type": _test(assignment={"header": "x-arm"}),
+    "a cookie without stickiness": _test(assignment={"type": "Random", "cookie": "arm"}),
+    "a cookie's name with a semicolon": _test(assignment={"type": "Sticky", "cookie": "arm;b"}),
+    "the header of testers": _test(assignment={"type": "Flag", "header": "X-ModelRollout-Version"}),
+    "the cookie header as a flag": _test(assignment={"type": "Flag", "header": "cookie"}),
+    "a winner without a goal": _test(duration="1d", end="PromoteWinner"),
+    "a winner without a duration": _test(goal=_GOAL, end="PromoteWinner"),
+    "stable kept without a duration": _test(end="KeepStable"),
+    "a goal without counters": _test(goal={}),
+    "a goal of a rate and a mean": _test(goal=_GOAL | {"mean": _AMOUNTS}),
+    "a mean without squares": _test(
+        goal={"mean": {name: found for name, found in _AMOUNTS.items() if name != "squares"}}
+    ),
+    "a goal of good and bad": _test(
+        goal={"ratio": {"good": {"series": "a"}, "bad": {"series": "b"}, "total": {"series": "c"}}}
+    ),
     "an unknown strategy": _put("rollout", "strategy", value="canary"),
     "a share of traffic in blue/green": _put(
         "rollout", value={"strategy": "BlueGreen", "steps": [{"weight": 0}, {"weight": "50%"}, {"weight": 100}]}

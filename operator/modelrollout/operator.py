@@ -51,6 +51,7 @@ from modelrollout.kube.lease import Lease, LeaseTimes
 from modelrollout.kube.lister import Listed, Lister
 from modelrollout.kube.watcher import Watcher
 from modelrollout.metrics.sampler import Sampler
+from modelrollout.metrics.subscription import resource_of
 from modelrollout.runtime.budget import Budget
 from modelrollout.runtime.clock import Clock, SystemClock
 from modelrollout.runtime.configuration import load_settings, namespace_of_this_pod
@@ -152,7 +153,12 @@ class Operator:
             sys.exit(f"{MODEL_DEPLOYMENT.api_version} {MODEL_DEPLOYMENT.kind} is not served: install the CRDs first")
         guarded = await self._lead(api, leader)
         heartbeat.watch("queue", lambda: self.queue.last_turn, QUEUE_HANGS)
-        sampler = Sampler(self.settings, self.clock, self.queue.wake, observer=QueryMetrics(self.registry))
+        sampler = Sampler(
+            self.settings,
+            self.clock,
+            lambda slot: self.queue.wake(resource_of(slot)),
+            observer=QueryMetrics(self.registry),
+        )
         dropped = Counter("modelrollout_events_dropped", "Events that were not written", registry=self.registry)
         events = Events(guarded, self.clock, os.environ.get("HOSTNAME", "modelrollout"), on_drop=dropped.inc)
         rate = self.settings.checkpoints_per_second
@@ -182,7 +188,7 @@ class Operator:
 
     def _warmer(self) -> Warmer:
         wire = Wire(self.clock)
-        warmer = Warmer(wire, self.clock, self.queue.wake)
+        warmer = Warmer(wire, self.clock, lambda slot: self.queue.wake(resource_of(slot)))
         self._closing += [warmer.close, wire.close]
         return warmer
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.cluster import Flavor, make_cluster
+from tests.cluster.locks import exclusive
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -64,10 +65,20 @@ def connect(name: str | None = None) -> Kubectl:
 
 
 def install_crds(kubectl: Kubectl) -> None:
-    """Apply the CRDs and wait until their kinds are served. A CRD that was made just now has no condition to wait for yet."""
-    kubectl.ok("apply", "-f", str(CRDS))
-    wait = ("wait", "--for=condition=Established", "--timeout=5s", "-f", str(CRDS))
-    until(lambda: kubectl(*wait).code == 0, "the CRDs are established", seconds=60)
+    """Apply the project's CRDs and wait until their kinds are served."""
+    define(kubectl, CRDS)
+
+
+def define(kubectl: Kubectl, crds: Path, *options: str) -> None:
+    """Apply CRDs (a file, or a folder of them) with `kubectl apply`, and wait until their kinds are served.
+
+    One process at a time: of two that apply a new object at once, one is told that it exists.
+    """
+    with exclusive(Path(kubectl.environment["KUBECONFIG"]).with_name("crds.lock")):
+        kubectl.ok("apply", *options, "-f", str(crds))
+        # A CRD that was made just now has no condition to wait for yet.
+        wait = ("wait", "--for=condition=Established", "--timeout=5s", "-f", str(crds))
+        until(lambda: kubectl(*wait).code == 0, f"the CRDs of {crds.name} are established", seconds=60)
 
 
 @contextmanager

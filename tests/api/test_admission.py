@@ -39,7 +39,50 @@ def metric(**fields: Any) -> Spec:
 
 GATEWAY = {"gateway": {"parentRefs": [{"name": "public"}]}}
 
+
+def ab_test(*variants: Spec, **fields: Any) -> Spec:
+    arms = list(variants) or [{"name": "b", "weight": 20, "version": "2"}]
+    return {"traffic": GATEWAY, "rollout": {"strategy": "ABTest", "variants": arms, **fields}}
+
+
 REFUSALS: dict[str, tuple[Spec, str]] = {
+    "shares that leave nothing to the control": (
+        ab_test({"name": "b", "weight": 60, "version": "2"}, {"name": "c", "weight": "40%", "version": "3"}),
+        "spec.rollout.variants: Invalid value: their weights must add up to less than 100, for the rest is the control's",
+    ),
+    "a variant that differs in nothing": (
+        ab_test({"name": "b", "weight": 20}),
+        "spec.rollout.variants[0]: Invalid value: a variant differs from the control in version, model, server or template; name at least one of them",
+    ),
+    "a test without variants": (
+        {"traffic": GATEWAY, "rollout": {"strategy": "ABTest"}},
+        "spec.rollout.variants: Invalid value: strategy ABTest needs variants, and no other strategy has them",
+    ),
+    "a test behind a Service": (
+        ab_test() | {"traffic": {"service": {}}},
+        "spec.traffic: Invalid value: strategy ABTest needs exact shares",
+    ),
+    "users told by a router that cannot": (
+        ab_test(assignment={"type": "Sticky"}) | {"traffic": {"traefik": {}}},
+        "spec.rollout.assignment: Invalid value: assignment Sticky and Flag need rules by header, which only the route of a Gateway has",
+    ),
+    "more variants than a router divides between": (
+        ab_test({"name": "b", "weight": 20, "version": "2"}, {"name": "c", "weight": 20, "version": "3"})
+        | {"traffic": {"nginx": {"hosts": ["fraud.example.com"]}}},
+        "spec.rollout.variants: Invalid value: Nginx divides traffic between 2 versions: test one variant",
+    ),
+    "a test within a capacity": (
+        ab_test(capacity={"maxSurge": 1}),
+        "spec.rollout.capacity: Invalid value: capacity needs a candidate that grows with its weight",
+    ),
+    "a flag without a header": (
+        ab_test(assignment={"type": "Flag"}),
+        "spec.rollout.assignment: Invalid value: type Flag needs header, such as x-experiment-arm, and no other type takes one",
+    ),
+    "a winner that nothing tells": (
+        ab_test(duration="14d", end="PromoteWinner"),
+        "spec.rollout: Invalid value: end PromoteWinner needs a goal by which a winner is told",
+    ),
     "falling weights": (
         steps(5, 25, 10),
         "spec.rollout.steps: Invalid value: weights must not fall: step 3 (10) is below step 2 (25)",

@@ -15,7 +15,7 @@ from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.controller.reconcile import Controller
 from modelrollout.controller.views import watched
 from modelrollout.kube.kinds import DEPLOYMENT, HTTP_ROUTE, MODEL_DEPLOYMENT, ROLLOUT_COMMAND, Kind, Ref
-from modelrollout.metrics.subscription import Preflight
+from modelrollout.metrics.subscription import Preflight, resource_of
 from modelrollout.runtime.budget import Budget
 from modelrollout.runtime.queue import Queue
 from modelrollout.runtime.store import Store
@@ -69,7 +69,7 @@ class Notes:
 
 
 class Stage:
-    """One ModelDeployment. `unready`: begins of names of Deployments whose pods do not become ready."""
+    """One ModelDeployment. `unready`: begins of names of Deployments whose pods are not ready."""
 
     def __init__(self, **settings: Any) -> None:
         self.clock = VirtualClock()
@@ -97,13 +97,15 @@ class Stage:
             checkpoints=Budget(self.clock.monotonic, rate=100, burst=100),
         )
 
-    def apply(self, version: str, **fields: Any) -> None:
-        spec = {"server": {"image": f"fraud:{version}"}, "replicas": 4, "analysis": {"mode": "None"}} | fields
+    def apply(self, tag: str, **fields: Any) -> None:
+        spec = {"server": {"image": f"fraud:{tag}"}, "replicas": 4, "analysis": {"mode": "None"}} | fields
         manifest = {"apiVersion": MODEL_DEPLOYMENT.api_version, "kind": MODEL_DEPLOYMENT.kind}
         self.api.put(manifest | {"metadata": {"namespace": KEY[0], "name": KEY[1]}, "spec": spec})
 
     def command(self, action: str, **fields: Any) -> None:
-        spec = {"target": KEY[1], "action": action, "revision": self.status.rollout.revision, "by": "alice"} | fields
+        rollout = self.status.rollout
+        named = {"revision": rollout.revision} if rollout is not None else {}
+        spec = {"target": KEY[1], "action": action, "by": "alice"} | named | fields
         name = f"command-{len(self.api.of(ROLLOUT_COMMAND))}"
         manifest = {"apiVersion": ROLLOUT_COMMAND.api_version, "kind": ROLLOUT_COMMAND.kind}
         self.api.put(manifest | {"metadata": {"namespace": KEY[0], "name": name}, "spec": spec})
@@ -116,6 +118,19 @@ class Stage:
         """Recorded weights in basis points, by version; versions without traffic are left out."""
         return {one.version: int(one.weight) for one in self.status.revisions if one.weight}
 
+    @property
+    def reason(self) -> str:
+        return self.status.summary.reason
+
+    def revision(self, version: str) -> str:
+        return next(one.revision for one in self.status.revisions if one.version == version)
+
+    def pods(self, version: str) -> int:
+        """Replicas of the version's Deployment; 0 where there is none."""
+        label = "app.kubernetes.io/version"
+        found = [raw for raw in self.api.of(DEPLOYMENT) if raw["metadata"]["labels"].get(label) == version]
+        return sum(int(raw["spec"]["replicas"]) for raw in found)
+
     def now(self, kind: Kind, name: str) -> Mapping[str, Any] | None:
         return self.api.peek(Ref(kind, KEY[0], name))
 
@@ -125,6 +140,12 @@ class Stage:
             for raw in self.api.of(kind):
                 self.answer(kind, raw)
         await self.clock.advance(SECONDS)
+
+    async def run(self, seconds: float) -> None:
+        """Let time pass, and look at its end."""
+        for _ in range(round(seconds / SECONDS)):
+            await self.step()
+        await self.controller.reconcile(KEY)
 
     async def until(self, condition: Callable[[ModelDeploymentStatus], Any], steps: int = 40) -> ModelDeploymentStatus:
         for _ in range(steps):
@@ -190,7 +211,7 @@ class Live(Stage):
         await self.within(600, what)
 
     def _woken(self, key: tuple[str, str]) -> None:
-        self.queue.wake(key)
+        self.queue.wake(resource_of(key))
 
 
 def _taken(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A start costs a second of processor time, nearly all of it for imports, and the 
 process like any other: it has its own log, is killed by a signal and takes nobody along. When the nursery goes, so do they.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -26,18 +27,34 @@ class Forked:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._handle = os.pidfd_open(pid)
+        self._lock = threading.Lock()
+        self._handle: int | None = os.pidfd_open(pid)
 
     def poll(self) -> int | None:
-        return 1 if select.select([self._handle], [], [], 0)[0] else None
+        return 1 if self._ended(0) else None
 
     def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            signal.pidfd_send_signal(self._handle, number)
+        with self._lock:
+            if self._handle is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._handle, number)
 
     def wait(self, timeout: float) -> int:
-        assert select.select([self._handle], [], [], timeout)[0], f"process {self.pid} did not end within {timeout:g} s"
+        assert self._ended(timeout), f"process {self.pid} did not end within {timeout:g} s"
         return 1
+
+    def _ended(self, seconds: float) -> bool:
+        """Whether it has ended, or does within that time. The handle goes with it: the matrix starts a thousand of them."""
+        with self._lock:
+            if self._handle is None:
+                return True
+            waiting = select.poll()  # unlike select, it takes any number of open files
+            waiting.register(self._handle, select.POLLIN)
+            if not waiting.poll(seconds * 1000):
+                return False
+            os.close(self._handle)
+            self._handle = None
+            return True
 
 
 class Nursery:

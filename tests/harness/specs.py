@@ -26,6 +26,15 @@ def errors(lookback: str) -> Json:
     }
 
 
+def ab_test(**fields: Any) -> Json:
+    """`rollout` of an A/B test of versions 2 and 3 beside the one that the spec names."""
+    variants = [
+        {"name": "b", "weight": 20, "server": {"image": image("2")}},
+        {"name": "c", "weight": 30, "server": {"image": image("3")}},
+    ]
+    return {"steps": None, "strategy": "ABTest", "variants": variants, **fields}
+
+
 def image(version: str) -> str:
     return f"registry.example.com/fraud:{version}"
 
@@ -41,7 +50,7 @@ def model(
     rollout: Json | None = None,
     **fields: Any,
 ) -> Json:
-    """A ModelDeployment of two pods behind a gateway, unjudged. `fields` go over the spec; None takes one away."""
+    """A ModelDeployment of two pods behind a gateway, unjudged. `fields` go over the spec; None takes one away, in `rollout` too."""
     spec: Json = {
         "server": {"runtime": "FastAPI", "image": image(number)} | (server or {}),
         "replicas": 2,
@@ -52,6 +61,8 @@ def model(
     if env:
         spec["server"]["env"] = [{"name": key, "value": text} for key, text in env.items()]
     spec |= fields
+    if isinstance(spec.get("rollout"), dict):
+        spec["rollout"] = {key: value for key, value in spec["rollout"].items() if value is not None}
     return {
         "apiVersion": "modelrollout.dev/v1alpha1",
         "kind": "ModelDeployment",

@@ -12,7 +12,7 @@ from modelrollout.analysis.window import Answer
 from modelrollout.api.command import Action
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import HistoryEntry, Mode, Outcome, Role
-from modelrollout.rollout.situation import MirrorFacts, PreflightFacts
+from modelrollout.rollout.situation import MirrorFacts, PreflightFacts, Target
 
 from .ledger import weights
 from .specs import METRICS, plan_of
@@ -67,6 +67,12 @@ def _mend(world: World) -> None:
 def _help(world: World) -> None:
     """Approve what waits for approval, resume what a command had paused, retry what is blocked."""
     status = world.resource.status
+    if (test := status.experiment) is not None:
+        if status.paused is not None:
+            world.command(Action.RESUME, test.control, None)
+        plan, _ = plan_of(world.resource.wish)
+        if status.phase == "Paused" or plan.experiment is None or plan.experiment.duration is None:
+            world.command(Action.ABORT, test.control, None)
     if status.rollout is None:
         return
     if status.paused is not None:
@@ -80,7 +86,7 @@ def _help(world: World) -> None:
 
 def _at_rest(world: World) -> bool:
     status = world.resource.status
-    return status.rollout is None and status.phase in ("Healthy", "RolledBack", "Failed") and not world.commands
+    return not status.under_way and status.phase in ("Healthy", "RolledBack", "Failed") and not world.commands
 
 
 def _complaint(world: World, judged_since: float | None) -> str:
@@ -93,20 +99,46 @@ def _complaint(world: World, judged_since: float | None) -> str:
         return "" if not world.fates[target].sound or target in bound else f"nothing serves, and {target} is sound"
     if status.rollout is not None:
         return _never_ending(world, stable)
-    carried = {name: weight for name, weight in weights(status).items() if weight}
-    if carried != {stable: FULL_WEIGHT}:
-        return f"stable is {stable}, weights are {carried}"
-    if world.route.serving != carried:
-        return f"the data plane carries {world.route.serving}, not {carried}"
+    found = (_astray(world, stable), _test_complaint(world, stable, bound))
+    if (text := next((text for text in found if text is not None), None)) is not None:
+        return text
     if target != stable and target not in bound:
         return f"{target} is asked for, {stable} serves, nothing is rejected"
     return next((text for entry in status.history if (text := _undeserved(world, entry, judged_since))), "")
+
+
+def _astray(world: World, stable: str) -> str | None:
+    """Traffic that is anywhere but on stable."""
+    carried = {name: weight for name, weight in weights(world.resource.status).items() if weight}
+    if world.resource.status.experiment is not None:
+        return None
+    if carried != {stable: FULL_WEIGHT}:
+        return f"stable is {stable}, weights are {carried}"
+    return None if world.route.serving == carried else f"the data plane carries {world.route.serving}, not {carried}"
+
+
+def _test_complaint(world: World, stable: str, bound: list[str]) -> str | None:
+    """Of an A/B test: it ends, and what it has asked for has become of it; None where the spec asks for none."""
+    status, target = world.resource.status, world.resource.target
+    if status.experiment is not None:
+        sound = all(world.fates[name].sound for name in (stable, *(arm.revision for arm in status.experiment.variants)))
+        return "an A/B test of sound builds never ends" if sound else ""
+    if not isinstance(target, Target) or not target.experiment:
+        return None
+    ended = {entry.id: entry.revision for entry in status.concluded}
+    chosen = ended.get(target.experiment)
+    tried = target.experiment in ended or all(arm.revision in bound for arm in target.arms)
+    held = tried if target.revision == stable else status.summary.reason == "ControlNotStable"
+    fine = held or chosen == stable or chosen in bound or target.revision in bound
+    return "" if fine else f"{target} was not held"
 
 
 def _never_ending(world: World, stable: str) -> str:
     """A rollout may only go on for ever where something is wrong that time and approvals cannot heal."""
     rollout = world.resource.status.rollout
     assert rollout is not None
+    if plan_of(world.resource.wish)[0].experiment is not None and rollout.mode is Mode.STEPS:
+        return ""  # the winner of an A/B test that was taken back once: the default steps take days
     if world.fates[rollout.revision].sound and world.fates[stable].sound:
         return f"{rollout.revision} is sound and its rollout never ends"
     pausing = wish_pauses(world)

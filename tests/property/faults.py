@@ -509,6 +509,10 @@ FAULTS: dict[str, tuple[str, Fault]] = {
         "replace_has_one_version_at_a_time",
         facts(lambda _situation, _name, fact: replace(fact, ending=0)),
     ),
+    "what has no pods but those on their way out is forgotten": (
+        "a_version_is_remembered_while_its_pods_end",
+        facts(lambda _situation, _name, fact: replace(fact, ending=0)),
+    ),
     "a gap is over at once": ("rule_01_down_by_order_is_said_and_ends_with_an_answer", deciding(_over_at_once)),
     "a paused replacement stops stable": (
         "replace_stops_nothing_for_a_paused_or_rejected_candidate",

@@ -26,12 +26,10 @@ from .rules_of_record import RULES_OF_RECORD
 from .rules_of_steps import RULES_OF_STEPS
 from .rules_of_traffic import RULES_OF_TRAFFIC
 from .specs import AT_ONCE, METRICS, OF_THE_SAME_NAMES, STEPS, Wish, plan_of
-from .surroundings import Decide, Violation
+from .surroundings import REVISIONS, Decide, Violation
 from .world import World
 
 RULES: tuple[Rule, ...] = (*RULES_OF_TRAFFIC, *RULES_OF_MIRRORS, *RULES_OF_STEPS, *RULES_OF_RECORD)
-REVISIONS = ("1-aaaa0001", "2-bbbb0002", "3-cccc0003", "4-dddd0004")
-
 Op = tuple[str, float, int, int, int]
 """Name, seconds that pass before, and three numbers that the operation reads as it likes."""
 
@@ -151,6 +149,7 @@ def _back(world: World, one: int, _two: int, _three: int) -> None:
 
 def _edit(world: World, one: int, two: int, three: int) -> None:
     wish = world.resource.wish
+    same = [one for one in OF_THE_SAME_NAMES if one != wish.steps]
     changes: tuple[dict[str, Any], ...] = (
         {"replicas": two % 5},
         {"replicas": 1 + two % 4},
@@ -167,7 +166,8 @@ def _edit(world: World, one: int, two: int, three: int) -> None:
         {"quick": not wish.quick},
         {"replicas": 1 + two % 4, "steps": three % len(STEPS)},
         {"at_once": not wish.at_once, "steps": AT_ONCE[two % len(AT_ONCE)]},
-        {"steps": OF_THE_SAME_NAMES[(wish.steps + two) % len(OF_THE_SAME_NAMES)]},
+        {"steps": same[two % len(same)]},
+        {"steps": same[two % len(same)]},
         {"golden": two % 3},
         {"replace": not wish.replace},
         {"surge": two % 3},
@@ -186,7 +186,7 @@ def _command(world: World, one: int, two: int, three: int) -> None:
     fitting = {
         Action.RETRY: [entry.revision for entry in status.rejected],
         Action.UNDO: [entry.revision for entry in status.revisions if entry.role is Role.STABLE],
-    }.get(action, [entry.revision for entry in status.revisions if entry.role is Role.CANDIDATE])
+    }.get(action, [entry.revision for entry in status.revisions if entry.role in (Role.CANDIDATE, Role.VARIANT)])
     anything = [*REVISIONS, "9-ffff0009", *(entry.revision for entry in status.revisions)]
     names = fitting if fitting and two % 6 else anything
     revision = names[two % len(names)]
@@ -369,6 +369,7 @@ def play(history: History, decide: Decide, rules: tuple[Rule, ...] = RULES) -> W
     """Carry a history out, and the calm after it. Raises Violation."""
     fates = {name: dataclasses.replace(fate) for name, fate in zip(REVISIONS, history.fates, strict=True)}
     world = World(decide, fates, lag=history.lag, save_every=history.save_every)
+    world.prometheus.better = frozenset(name for name, fate in fates.items() if fate.better)
     Ledger(world, rules)
     world.ask(revision=REVISIONS[0], wish=history.wish, valid=True)
     for name, seconds, one, two, three in history.ops:
@@ -380,12 +381,12 @@ def play(history: History, decide: Decide, rules: tuple[Rule, ...] = RULES) -> W
     return world
 
 
-def shrink(history: History, decide: Decide, rule: str) -> History:
+def shrink(history: History, decide: Decide, rule: str, rules: tuple[Rule, ...] = RULES) -> History:
     """The fewest operations that break the same rule."""
 
     def breaks(ops: tuple[Op, ...]) -> bool:
         try:
-            play(dataclasses.replace(history, ops=ops), decide)
+            play(dataclasses.replace(history, ops=ops), decide, rules)
         except Violation as violation:
             return violation.rule == rule
         except Exception as error:  # noqa: BLE001  a crash of the core is a finding too

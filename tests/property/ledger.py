@@ -163,7 +163,7 @@ class Look:
     @cached_property
     def full(self) -> int:
         """R: what the plan says, or with autoscaling what was recorded at the start."""
-        rollout = self.after.rollout or self.before.rollout
+        rollout = self.after.rollout or self.after.experiment or self.before.rollout or self.before.experiment
         if self.plan is None:
             return 0
         return rollout.replicas if self.plan.autoscaled and rollout else self.plan.replicas
@@ -217,6 +217,12 @@ class Look:
         ]
 
 
+def _begun(status: ModelDeploymentStatus) -> tuple[object, ...]:
+    """When what is under way began: the rollout, the A/B test."""
+    rollout, test = status.rollout, status.experiment
+    return (rollout and rollout.started_at, test and test.started_at)
+
+
 class Ledger:
     """Keeps the account and asks every rule at every decision."""
 
@@ -244,6 +250,7 @@ class Ledger:
     def decided(self, moment: Moment) -> None:
         look = Look(moment, self.world, self)
         self._keep(look)
+        self._watch_variants(look)
         self._watch_readiness(look)
         self.looks += 1
         for rule in self.rules:
@@ -254,9 +261,7 @@ class Ledger:
         wanted = carried(status)
         if wanted not in self.recorded:
             self.recorded.append(wanted)
-        if (status.rollout and status.rollout.started_at) != (
-            self.world.resource.status.rollout and self.world.resource.status.rollout.started_at
-        ):
+        if _begun(status) != _begun(self.world.resource.status):
             self.innocent = True
             self.requests, self.stable_erred = {}, False
             self.started_at = self.world.mono
@@ -310,6 +315,13 @@ class Ledger:
 
     def wiped(self) -> None:
         self.account = Account()
+
+    def _watch_variants(self, look: Look) -> None:
+        """Whether any window of a variant showed a bad answer."""
+        for facts in look.situation.arms.values():
+            for name, windows in facts.windows.items():
+                if name != "goal" and any(window.candidate.bad or window.candidate_value for window in windows):
+                    self.innocent = False
 
     # Readiness, as processes have seen it
 

@@ -41,6 +41,8 @@ class Fate:
     bad: float = 0.0
     golden: str = "right"
     """What it answers to golden requests: right, wrong or nothing (silent)."""
+    better: bool = False
+    """Users like what it answers."""
 
     @property
     def sound(self) -> bool:
@@ -228,6 +230,7 @@ class Prometheus:
         self.testers = 5.0
         """Requests a second that reach a version without a share, by its own Service or the tester header."""
         self.incident = 0.0
+        self.better: frozenset[str] = frozenset()
         self._changed_at = 0.0
         self._serving: dict[str, int] = {}
         self._bad: dict[str, float] = {}
@@ -294,6 +297,13 @@ class Prometheus:
                 candidate_value=_share(window, candidate),
                 stable_value=_share(window, stable),
             )
+        if metric.name in ("goal", "goal-squares"):  # an amount of 1 is its own square
+            counted = [
+                Counts(requests, requests - round(requests * (0.4 if revision in self.better else 0.2)))
+                for revision in (candidate, stable)
+                for requests in (window.requests.get(revision, 0),)
+            ]
+            return Window(window.start, window.end, Answer.COUNTS, candidate=counted[0], stable=counted[1])
         return Window(
             window.start,
             window.end,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from modelrollout.api.command import Action
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.status import Mode, ModelDeploymentStatus, Outcome, Role
-from modelrollout.rollout.situation import CommandFacts, Problem, Target
+from modelrollout.rollout.situation import Arm, CommandFacts, Problem, Target
 
 from .ledger import Look, mode, weights, with_role
 
@@ -24,7 +24,9 @@ def rule_05_rejections_end_only_by_retry_or_attempt(look: Look) -> str | None:
             continue
         retried = any(command.revision == entry.revision for command in _accepted(look, Action.RETRY))
         target = look.situation.target
-        asked = isinstance(target, Target) and target.revision == entry.revision
+        asked = isinstance(target, Target) and (
+            target.revision == entry.revision or entry.revision in {arm.revision for arm in target.arms}
+        )
         raised = asked and look.plan is not None and look.plan.attempt > entry.attempt
         if not retried and not raised:
             return f"{entry.revision} is no longer rejected"
@@ -65,6 +67,8 @@ def rule_05_every_start_is_fresh(look: Look) -> str | None:
     if rollout is None or look.same_rollout:
         return None
     counted = any(metric.requests or metric.checks or metric.through for metric in look.after.metrics)
+    if look.before.experiment is not None:
+        return None  # the winner of an A/B test keeps its share
     if look.now.get(rollout.revision) or counted or (step is not None and (step.index or step.covered.seconds)):
         return f"{rollout.revision} starts at {step} with {look.now.get(rollout.revision)}, {look.after.metrics}"
     return None
@@ -92,6 +96,9 @@ def rule_09_an_invalid_spec_changes_nothing(look: Look) -> str | None:
     if running is None:
         return f"{before} became {after}"
     target = Target(running, running.split("-", maxsplit=1)[0])
+    if (test := look.before.experiment) is not None:
+        arms = tuple(Arm(arm.name, arm.revision, arm.revision[0]) for arm in test.variants)
+        target = Target(test.control, test.control[0], test.id, arms)
     other = look.world.decide(replace(look.situation, target=target)).status
     same = {entry.revision: (entry.replicas, entry.role) for entry in other.revisions}
     if weights(other) == look.now and same == after:
@@ -157,11 +164,13 @@ def _accepted(look: Look, action: Action) -> list[CommandFacts]:
 
 def commands_fit_the_state(look: Look) -> str | None:
     """Only the candidate can be approved, paused, resumed, aborted, promoted; only stable undone."""
-    candidate = look.candidate.revision if look.candidate else None
+    candidates = {look.candidate.revision} if look.candidate else set()
+    if (test := look.before.experiment) is not None:
+        candidates = {test.control, *(arm.revision for arm in test.variants)}
     for action in (Action.APPROVE, Action.PAUSE, Action.RESUME, Action.ABORT, Action.PROMOTE):
         for command in _accepted(look, action):
-            if command.revision != candidate:
-                return f"{action} for {command.revision} was accepted, the candidate is {candidate}"
+            if command.revision not in candidates:
+                return f"{action} for {command.revision} was accepted, the candidate is {candidates}"
             if action is Action.APPROVE and (look.before.step is None or command.step != look.before.step.name):
                 return f"approval of {command.step} was accepted in {look.before.step}"
     for command in _accepted(look, Action.UNDO):
@@ -217,7 +226,11 @@ def status_is_sound(look: Look) -> str | None:
         return None
     if not isinstance(target, Target) or conditions["Stalled"].status == "True":
         return f"Ready with {target}"
-    if look.plan is not None and not look.plan.ready_when_serving and look.now.get(target.revision) != FULL_WEIGHT:
+    attempt = look.plan.attempt if look.plan is not None else 0
+    ended = (one for one in look.after.concluded if one.id == target.experiment and attempt <= one.attempt)
+    won = {one.revision for one in ended if one.revision}
+    wanted = next(iter(won), target.revision)
+    if look.plan is not None and not look.plan.ready_when_serving and look.now.get(wanted) != FULL_WEIGHT:
         return f"Ready while {target.revision} has {look.now.get(target.revision)}"
     return None
 

@@ -118,6 +118,18 @@ def replace_has_one_version_at_a_time(look: Look) -> str | None:
     return None
 
 
+def a_version_is_remembered_while_its_pods_end(look: Look) -> str | None:
+    """Where versions wait for the place of others, one that is forgotten has no pod on its way out: nobody would count it."""
+    plan, kept = look.plan, {entry.revision for entry in look.after.revisions}
+    if plan is None or look.adopting or not (plan.in_place or (plan.surge is not None and look.candidate is not None)):
+        return None
+    for entry in look.before.revisions:
+        facts = look.facts(entry.revision)
+        if entry.revision not in kept and (facts.pods or facts.ending):
+            return f"{entry.revision} is forgotten with {facts.pods} pods and {facts.ending} on their way out"
+    return None
+
+
 def replace_stops_nothing_for_a_paused_or_rejected_candidate(look: Look) -> str | None:
     if look.plan is None or look.before.down is not None or look.after.down is None or look.adopting:
         return None
@@ -170,6 +182,8 @@ def rule_01_all_at_once_only_with_cause(look: Look) -> str | None:
         return None if look.accepted(Action.PROMOTE) else "a rollout turns Direct without a command"
     if look.stable is None or look.accepted(Action.UNDO) or _stable_is_dead(look) or _way_back(look):
         return None
+    if _won(look):
+        return None
     return f"all at once beside stable {look.stable.revision}: {look.after.rollout}"
 
 
@@ -178,6 +192,12 @@ def _stable_is_dead(look: Look) -> bool:
         return False
     # A gap between two processes is told by the wall clock alone, and counts for a minute at most.
     return look.ledger.dead_for(look) + 60.0 * look.ledger.jumps >= look.plan.load_deadline - 1.0
+
+
+def _won(look: Look) -> bool:
+    """A variant of an A/B test was chosen, by a person or by the evidence."""
+    test, rollout = look.before.experiment, look.after.rollout
+    return test is not None and rollout is not None and rollout.revision in {arm.revision for arm in test.variants}
 
 
 def _way_back(look: Look) -> bool:
@@ -261,7 +281,7 @@ def capacity_r_is_recorded_at_the_start(look: Look) -> str | None:
     rollout = look.after.rollout
     if rollout is None or look.same_rollout or look.plan is None:
         return None
-    wanted = {look.plan.replicas}
+    wanted = {look.plan.replicas} | ({look.before.experiment.replicas} if look.before.experiment else set())
     if look.plan.autoscaled and look.stable is not None:
         wanted.add(look.facts(look.stable.revision).replicas)
     return None if rollout.replicas in wanted else f"R is {rollout.replicas}, not of {wanted}"
@@ -269,7 +289,7 @@ def capacity_r_is_recorded_at_the_start(look: Look) -> str | None:
 
 def _lowest_full(look: Look, plan: Plan) -> int:
     """R where the plan and the record differ because somebody scaled in mid-rollout: the lower one."""
-    rollout = look.after.rollout or look.before.rollout
+    rollout = look.after.rollout or look.after.experiment or look.before.rollout or look.before.experiment
     return min(plan.replicas, rollout.replicas) if rollout else plan.replicas
 
 
@@ -314,7 +334,9 @@ def rule_07_finish_lets_the_candidate_finish(look: Look) -> str | None:
         return None
     bound = isinstance(target, Target) and any(entry.revision == target.revision for entry in look.before.rejected)
     home = isinstance(target, Target) and target.revision == look.stable.revision
-    return None if home or bound else f"{one.revision} was withdrawn for {target}"
+    # The plan of an A/B test has no steps by which it could finish.
+    without_steps = isinstance(target, Target) and bool(target.arms) and one.mode is Mode.STEPS
+    return None if home or bound or without_steps else f"{one.revision} was withdrawn for {target}"
 
 
 def rule_08_warmth_ends_with_the_order_to_scale_down(look: Look) -> str | None:
@@ -413,6 +435,7 @@ RULES_OF_TRAFFIC = (
     rule_01_weights_rise_only_onto_ready_pods,
     rule_01_down_by_order_is_said_and_ends_with_an_answer,
     replace_has_one_version_at_a_time,
+    a_version_is_remembered_while_its_pods_end,
     capacity_bounds_the_pods_of_all_versions,
     capacity_takes_no_pod_from_traffic,
     replace_stops_nothing_for_a_paused_or_rejected_candidate,

@@ -125,6 +125,36 @@ METRICS: tuple[list[dict[str, Any]] | None, ...] = (
 
 ROUTED = tuple(SPECS.values())
 """One spec of each router that has objects; decisions must not tell them apart."""
+
+_CONVERSION: dict[str, Any] = {"ratio": {"good": {"series": "converted"}, "total": {"series": "exposed"}}}
+_AMOUNTS: dict[str, Any] = {"mean": {name: {"series": name} for name in ("sum", "squares", "count")}}
+TESTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"arms": (("b", 1, 20),), "end": "KeepStable", "duration": "90s"},
+    {"arms": (("b", 1, 10), ("c", 2, 40)), "end": "PromoteWinner", "duration": "5m", "goal": _CONVERSION},
+    {
+        "arms": (("b", 1, "33.3%"), ("c", 2, 33), ("d", 3, 33)),
+        "end": "PromoteWinner",
+        "duration": "3m",
+        "goal": _CONVERSION,
+    },
+    {"arms": (("b", 2, 50),), "duration": "1m", "goal": _CONVERSION},
+    {
+        "arms": (("b", 1, 5), ("c", 3, 60)),
+        "end": "KeepStable",
+        "duration": "2m",
+        "goal": _CONVERSION,
+        "assignment": {"type": "Sticky"},
+    },
+    {"arms": (("b", 1, 60), ("c", 2, 10)), "end": "PromoteWinner", "duration": "5m", "goal": _CONVERSION},
+    {"arms": (("b", 1, 10), ("c", 2, 20)), "assignment": {"type": "Flag", "header": "x-arm"}},
+    {"arms": (("b", 1, 15), ("c", 3, 25)), "end": "PromoteWinner", "duration": "4m", "goal": _AMOUNTS},
+)
+"""A/B tests; the first is none. An arm: its name, how many builds its own comes after the control's, its share.
+
+The third and the seventh have the same arms with other shares.
+"""
+
 INCONCLUSIVE = ("Hold", "Promote", "Rollback")
 _SETTINGS = Settings()
 
@@ -154,9 +184,10 @@ class Wish:
     """Strategy Replace, with the one list of steps that it may have."""
     golden: int = 0
     """Which golden requests, 0: none."""
-
     surge: int = 0
     """Pods above R for both versions together, where strategy and router allow it; 0: not bounded."""
+    test: int = 0
+    """Strategy ABTest with these arms, in place of steps, where the router can."""
 
     @property
     def mirrors(self) -> bool:
@@ -169,12 +200,17 @@ class Wish:
         other = (
             self.autoscaled or self.service or self.full or self.in_place or (self.at_once and self.steps in AT_ONCE)
         )
-        return bool(self.surge) and not other
+        return bool(self.surge) and not other and not self.arms
 
     @property
     def in_place(self) -> bool:
         """Whether one version runs at a time."""
-        return self.replace and not self.autoscaled
+        return self.replace and not self.autoscaled and not self.arms
+
+    @property
+    def arms(self) -> tuple[tuple[str, int, int | str], ...]:
+        """The variants of its A/B test; none without."""
+        return () if self.service else TESTS[self.test].get("arms", ())
 
 
 @lru_cache(maxsize=20_000)
@@ -212,6 +248,11 @@ def _spec(wish: Wish) -> dict[str, Any]:
         spec["rollout"]["capacity"] = {"maxSurge": wish.surge}
     if wish.in_place:
         spec["rollout"] |= {"strategy": "Replace", "steps": STEPS[IN_PLACE]}
+    if wish.arms:
+        test = {name: value for name, value in TESTS[wish.test].items() if name != "arms"}
+        variants = [{"name": name, "weight": weight, "version": name} for name, _, weight in wish.arms]
+        spec["rollout"] |= test | {"strategy": "ABTest", "variants": variants}
+        del spec["rollout"]["steps"]
     if wish.autoscaled:
         spec["autoscaling"] = {"minReplicas": max(1, wish.replicas), "maxReplicas": wish.replicas + 3}
     else:
@@ -219,6 +260,6 @@ def _spec(wish: Wish) -> dict[str, Any]:
     if wish.service:
         spec["traffic"] = {"service": {"coarse": "Accept"}}
     else:
-        mirrors = any("shadow" in step for step in spec["rollout"]["steps"])
-        spec["traffic"] = SPECS["Gateway"] if mirrors else ROUTED[wish.metrics % len(ROUTED)]
+        by_gateway = wish.arms or wish.bounded or any("shadow" in step for step in spec["rollout"]["steps"])
+        spec["traffic"] = SPECS["Gateway"] if by_gateway else ROUTED[wish.metrics % len(ROUTED)]
     return spec

@@ -14,6 +14,7 @@ from modelrollout.api.command import Action
 from modelrollout.api.status import ModelDeploymentStatus
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.situation import (
+    Arm,
     CommandFacts,
     Decision,
     MirrorFacts,
@@ -43,6 +44,7 @@ WARMING = 2.0
 """Seconds that a pod takes for its golden requests."""
 BASE = 1_700_000_010.0
 TIMING = Timing()
+REVISIONS = ("1-aaaa0001", "2-bbbb0002", "3-cccc0003", "4-dddd0004")
 
 Decide = Callable[[Situation], Decision]
 
@@ -69,7 +71,13 @@ class Resource(NamedTuple):
     def target(self) -> Target | Problem:
         if not self.valid:
             return Problem("InvalidSpec", "spec.rollout.steps: weights must not fall")
-        return Target(self.revision, self.revision.split("-", maxsplit=1)[0])
+        version = self.revision.split("-", maxsplit=1)[0]
+        if self.revision not in REVISIONS or not self.wish.arms:
+            return Target(self.revision, version)
+        place = REVISIONS.index(self.revision)
+        others = [(name, REVISIONS[(place + offset) % len(REVISIONS)]) for name, offset, _ in self.wish.arms]
+        arms = tuple(Arm(name, revision, revision[0]) for name, revision in others)
+        return Target(self.revision, version, f"{self.revision} {others}", arms)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,9 +92,8 @@ class Process:
     carried: tuple[RouteView, ...] = ()
     carried_since: float | None = None
     remembered: ModelDeploymentStatus | None = None
-    asked: str = ""
-    """What it asks pods for, and since when."""
-    asks_since: float = 0.0
+    asks: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """By revision what it asks pods for, and since when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,23 +206,24 @@ class Surroundings:
             moment = min(moment, process.due, *self._warmings(process))
         return min(moment, *self.pending.values()) if self.pending else moment
 
-    def warm_at(self, process: Process, deployment: Deployment, pod: Pod) -> float:
+    def warm_at(self, process: Process, revision: str, pod: Pod) -> float:
         """When a process that asks a pod has its answers; never from one that gives none."""
-        if not pod.ready or deployment.fate.golden == "silent":
+        if not pod.ready or self.deployments[revision].fate.golden == "silent":
             return NEVER
-        return max(pod.ready_at, process.born, process.asks_since) + WARMING
+        _, since = process.asks.get(revision, ("", 0.0))
+        return max(pod.ready_at, process.born, since) + WARMING
 
     def _warmings(self, process: Process) -> list[float]:
         """When a process hears from pods that it asks."""
         return [
             moment
-            for deployment in self.deployments.values()
+            for revision, deployment in self.deployments.items()
             for pod in deployment.pods
-            if (moment := self.warm_at(process, deployment, pod)) > self.mono
+            if (moment := self.warm_at(process, revision, pod)) > self.mono
         ]
 
     def _tick(self) -> float:
-        if self.resource.status.rollout is None:
+        if not self.resource.status.under_way:
             return NEVER
         grid = math.floor(max(self.wall, self.prometheus.newest) / INTERVAL) + 1
         return grid * INTERVAL - BASE - self.offset

@@ -7,7 +7,7 @@ from tests.property.faults import FAULTS
 from tests.property.history import RULES, make, play
 from tests.property.surroundings import Violation
 
-ENOUGH = 3000
+ENOUGH = 10_000
 """Histories within which a fault must be found; CI plays many times as many."""
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelrollout.analysis.window import Window
-from modelrollout.api.status import ModelDeploymentStatus
-from modelrollout.rollout.evidence import carry
+from modelrollout.api.status import ModelDeploymentStatus, WarmUpStatus
+from modelrollout.rollout.arm_evidence import goal_metrics
+from modelrollout.rollout.evidence import carry, progress
 from modelrollout.rollout.plan import Plan
-from modelrollout.rollout.situation import Decision, RevisionFacts, RouteFacts, Situation, WarmUpFacts
+from modelrollout.rollout.situation import ArmFacts, Decision, RevisionFacts, RouteFacts, Situation, WarmUpFacts
 
 from .objects import COPIES, EVALUATION_DELAY, INTERVAL, NEVER, Deployment, DeploymentView, copies
 from .specs import Wish, plan_of
@@ -71,7 +72,7 @@ class World(Surroundings):
             self._write(self.resource._replace(status=decision.status))
             self.writes += 1
             self._kill(1)
-        process.remembered, process.decided_at = decision.status, self.mono
+        process.remembered, process.decided_at = progress(decision.status), self.mono
         if not situation.deleting:
             self._act(decision.status)
         taken = {command.uid for command in decision.status.commands}
@@ -196,6 +197,7 @@ class World(Surroundings):
             preflight=self.preflight,
             mirror=self.mirror,
             warm_up=self._warm_up(process, status, plan),
+            arms=self._arms(process, status, plan),
             timing=TIMING,
             deleting=self.deleting,
         )
@@ -206,13 +208,15 @@ class World(Surroundings):
         if rollout is None or plan is None or plan.golden is None:
             return WarmUpFacts()
         definition = f"{rollout.revision} {rollout.started_at} {plan.golden.requests[0].name}"
-        if process.asked != definition:
-            process.asked, process.asks_since = definition, self.mono
-        recorded = rollout.warm_up
+        return self._heard(process, rollout.revision, definition, rollout.warm_up)
+
+    def _heard(self, process: Process, revision: str, definition: str, recorded: WarmUpStatus | None) -> WarmUpFacts:
+        if process.asks.get(revision, ("", 0.0))[0] != definition:
+            process.asks[revision] = (definition, self.mono)
         known = recorded.pods if recorded is not None and recorded.definition == definition else ()
-        deployment = self.deployments.get(rollout.revision)
+        deployment = self.deployments.get(revision)
         pods = deployment.identities() if deployment else {}
-        heard = [name for name, pod in pods.items() if self.warm_at(process, deployment, pod) <= self.mono]
+        heard = [name for name, pod in pods.items() if self.warm_at(process, revision, pod) <= self.mono]
         failure = "expected 1, got 2" if heard and deployment and deployment.fate.golden == "wrong" else ""
         warm = [name for name in pods if name in known or (name in heard and not failure)]
         return WarmUpFacts(
@@ -222,6 +226,35 @@ class World(Surroundings):
             failure="" if set(heard) <= set(known) else failure,
             trouble="no connection" if pods and not warm and not failure else "",
         )
+
+    def _arms(self, process: Process, status: ModelDeploymentStatus, plan: Plan | None) -> dict[str, ArmFacts]:
+        """What is known of each variant of an A/B test."""
+        test = status.experiment
+        if test is None or plan is None:
+            return {}
+        metrics = plan.metrics
+        if plan.experiment is not None and plan.experiment.goal is not None:
+            metrics = (*metrics, *goal_metrics(plan.experiment.goal))
+        found: dict[str, ArmFacts] = {}
+        fresh = self.mono < process.born + EVALUATION_DELAY and process.born
+        for arm in test.variants:
+            windows = {}
+            if test.applied_at is not None and not fresh:
+                known = {metric.name: metric.through for metric in arm.metrics}
+                known["goal"] = arm.goal.through if arm.goal else None
+                counted = [float(known.get(metric.name) or test.applied_at) for metric in metrics]
+                since = max(float(test.applied_at) - 2 * INTERVAL, min(counted, default=0.0) - WINDOWS_KEPT * INTERVAL)
+                until = self.wall - EVALUATION_DELAY
+                windows = {
+                    metric.name: tuple(self.prometheus.ask(metric, arm.revision, test.control, since, until))
+                    for metric in metrics
+                }
+            warm = WarmUpFacts()
+            if plan.golden is not None and arm.out is None:
+                definition = f"{arm.revision} {test.started_at} {plan.golden.requests[0].name}"
+                warm = self._heard(process, arm.revision, definition, arm.warm_up)
+            found[arm.revision] = ArmFacts(windows, self.metrics_problem, self.preflight, warm)
+        return found
 
     def _plan(self, resource: Resource) -> Plan | None:
         if not resource.valid:

@@ -20,7 +20,7 @@ from .readings import beyond, objective, worse
 from .sequential import Trial
 from .step import resting_because, speaks
 from .window import Answer
-from .words import amount, percent, rate, ratio
+from .words import amount, of_what_is_needed, percent, rate, ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,14 @@ def _shown(trial: Trial) -> dict[str, object]:
         "stable": None if theirs is None else percent(theirs),
         "ratio": ratio(ours, theirs),
         "interval": _interval(trial) if trial.comparing else None,
-        "evidence": None if share is None else _share(share),
+        "evidence": None if share is None else of_what_is_needed(share),
         "certified": trial.certified or None,
         "certificate": None,
         "decision_at": None,
     }
     if trial.tests.certificates:
         needed = trial.terms.certificate_needed
-        found["certificate"] = _share(math.exp(min(0.0, trial.tests.log_certificate - needed)))
+        found["certificate"] = of_what_is_needed(math.exp(min(0.0, trial.tests.log_certificate - needed)))
         if trial.comparing and not trial.certified and (left := trial.seconds_to_certificate()) is not None:
             found["decision_at"] = Timestamp(trial.through + left)
     return found
@@ -96,11 +96,6 @@ def _bound(value: float | None) -> str:
     if value is None:
         return "∞"
     return f"{value:.3g}" if value >= 1 else f"{value:.2f}"
-
-
-def _share(value: float) -> str:
-    """A part of what is needed: ``100 %`` is only said of what is reached."""
-    return f"{math.floor(100 * value)} %" if value < 1 else "100 %"
 
 
 def _words(trial: Trial, failed: Failure | None) -> tuple[Verdict, Reason | None, str]:

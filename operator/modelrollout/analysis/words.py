@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 from .window import Counts
@@ -25,6 +26,11 @@ def ratio(candidate: float | None, stable: float | None) -> str | None:
     if candidate is None or not stable:
         return None
     return f"{candidate / stable:.2f}"
+
+
+def of_what_is_needed(value: float) -> str:
+    """A part of what is needed: ``100 %`` is only said of what is reached."""
+    return f"{math.floor(100 * value)} %" if value < 1 else "100 %"
 
 
 def number(value: float | None) -> str | None:

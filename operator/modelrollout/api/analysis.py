@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -305,6 +305,9 @@ class Metric(
     ),
 ):
     """One thing that is measured, the questions asked of it, and what a breach does."""
+
+    part_of_total: ClassVar[bool] = True
+    """Whether what a ratio counts in part is among what it counts in total."""
 
     name: Name
     """Unique name, shown in status and messages."""

@@ -39,7 +39,11 @@ class Reason(Enum):
     UNJUDGED = "Unjudged"
     PROMOTING = "Promoting"
     QUEUED = "Queued"
+    EXPERIMENT_RUNNING = "ExperimentRunning"
     # Waiting for somebody or something
+    DECISION_REQUIRED = "DecisionRequired"
+    CONTROL_NOT_STABLE = "ControlNotStable"
+    SPEC_BEHIND = "SpecBehind"
     APPROVAL_REQUIRED = "ApprovalRequired"
     PAUSED_BY_SPEC = "PausedBySpec"
     PAUSED_BY_COMMAND = "PausedByCommand"
@@ -79,7 +83,14 @@ class Reason(Enum):
     REFUSED_BY_SERVER = "RefusedByServer"
     RECORD_MISSING = "RecordMissing"
     OUTDATED_CRDS = "OutdatedCRDs"
+    # How an A/B test ended
+    STABLE_KEPT = "StableKept"
+    WINNER_CHOSEN = "WinnerChosen"
+    EXPERIMENT_FAILED = "ExperimentFailed"
     # What happened (events, timeline)
+    EXPERIMENT_STARTED = "ExperimentStarted"
+    SHARES_SET = "SharesSet"
+    VARIANT_TAKEN_OUT = "VariantTakenOut"
     CANDIDATE_CREATED = "CandidateCreated"
     STOPPED_FOR_REPLACEMENT = "StoppedForReplacement"
     SERVING_AGAIN = "ServingAgain"
@@ -146,6 +157,34 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.PROMOTING: Explanation("The candidate is becoming stable.", "Nothing to do."),
     Reason.QUEUED: Explanation(
         "`rollout.whenSuperseded` is Finish and a rollout is under way.", "Wait, or abort the rollout."
+    ),
+    Reason.EXPERIMENT_RUNNING: Explanation("The A/B test runs at its shares.", "Nothing to do."),
+    Reason.DECISION_REQUIRED: Explanation(
+        "The duration of an A/B test with end Manual is over.",
+        "`kubectl modelrollout promote NAME --variant VARIANT`, or `kubectl modelrollout abort NAME` to keep the control.",
+    ),
+    Reason.CONTROL_NOT_STABLE: Explanation(
+        "The version that the spec itself names is the control of its A/B test, and another version is stable.",
+        "Roll it out first with another strategy, or write it as a variant beside the stable version.",
+    ),
+    Reason.SPEC_BEHIND: Explanation(
+        "An A/B test ended with a winner, which is stable; the spec still asks for the test.",
+        "Write the winner's fields, which the message names, into the spec and leave out `rollout.variants`; nothing restarts.",
+    ),
+    Reason.STABLE_KEPT: Explanation(
+        "The A/B test is over and the control has all traffic.", "Take the test out of the spec."
+    ),
+    Reason.WINNER_CHOSEN: Explanation(
+        "The A/B test is over and a variant takes all traffic.", "Commit it once it is stable (SpecBehind)."
+    ),
+    Reason.EXPERIMENT_FAILED: Explanation(
+        "All variants of the A/B test were taken out.",
+        "Read why in the events; change the variants, take the test out of the spec, or raise `spec.rollout.attempt`.",
+    ),
+    Reason.EXPERIMENT_STARTED: Explanation("An A/B test began.", "Nothing to do."),
+    Reason.SHARES_SET: Explanation("The variants of an A/B test were given their shares.", "Nothing to do."),
+    Reason.VARIANT_TAKEN_OUT: Explanation(
+        "A variant of an A/B test was taken out; the others go on.", "Read the message for why."
     ),
     Reason.APPROVAL_REQUIRED: Explanation("The step ends by approval.", "`kubectl modelrollout approve NAME`."),
     Reason.PAUSED_BY_SPEC: Explanation("`spec.rollout.paused` is true.", "Set it to false."),

@@ -14,6 +14,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from .analysis import Analysis
 from .base import Enum, Flag, Model, Whole, rule, unique, validations
+from .experiment import CONTROL, ROUTER_RULES, Assignment, End, Goal, check_router
 from .istio import Istio
 from .nginx import Nginx
 from .routing import ROUTERS, Hostname, PathPrefix, found_too_many, one_router
@@ -26,6 +27,7 @@ DnsLabel = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_len
 Opaque = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 NAME_LIMIT = 36
+VERSION_PATTERN = r"^[A-Za-z0-9]([-A-Za-z0-9._+]*[A-Za-z0-9])?$"
 LIST_MAP = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 
@@ -240,6 +242,8 @@ class Strategy(Enum):
     """Copies of requests first, then shares of traffic that grow."""
     REPLACE = "Replace"
     """The old version is stopped, then the new one is started: for models that cannot run twice."""
+    AB_TEST = "ABTest"
+    """Two versions or more side by side at fixed shares, until one is chosen."""
 
 
 class Advance(Enum):
@@ -348,6 +352,45 @@ class Pace(Enum):
     """Its metrics being certified, or its hold, whichever comes first."""
 
 
+VARIANTS_LIMIT = 4
+_OWN_FIELDS = "has(self.version) || has(self.model) || has(self.server) || has(self.template)"
+_OWN_FIELDS_TEXT = "a variant differs from the control in version, model, server or template; name at least one of them"
+_ALL_SHARES = "variants: their weights must add up to less than 100, for the rest is the control's"
+_NO_SHARE = "variants: each needs a weight of more than 0"
+_NO_CONTROL = f"variants: {CONTROL} is the spec's own version and no name for a variant"
+_VARIANT_RULES = [
+    rule(f"{_PERCENTS}.sum() < 100.0", _ALL_SHARES.partition(": ")[2]),
+    rule(f"{_PERCENTS}.all(w, w > 0.0)", _NO_SHARE.partition(": ")[2]),
+    rule(f"self.all(v, v.name != '{CONTROL}')", _NO_CONTROL.partition(": ")[2]),
+]
+
+
+class Variant(Model, json_schema_extra=validations(rule(_OWN_FIELDS, _OWN_FIELDS_TEXT))):
+    """One challenger of an A/B test: a share of traffic, and what differs from the spec's own version.
+
+    Maps merge over those of the spec; a list replaces the spec's, save containers, which merge by name, and `env`, by variable.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=24)]
+    """Unique name of the arm, such as `b`; not `control`."""
+    weight: Weight
+    """Share of traffic in percent, the same throughout the test. With a Flag assignment the share that is expected to come with the flag; it sizes the pods."""
+    version: Annotated[str, Field(pattern=VERSION_PATTERN, max_length=63)] | None = None
+    """Name of the version. Default: the spec's version, if it has one, else the image's tag."""
+    model: ModelInfo | None = None
+    """Merged over the spec's."""
+    server: Server | None = None
+    """Merged over the spec's."""
+    template: Template | None = None
+    """Merged over the spec's."""
+
+    @model_validator(mode="after")
+    def _different(self) -> Self:
+        if self.version is None and self.model is None and self.server is None and self.template is None:
+            raise ValueError(_OWN_FIELDS_TEXT)
+        return self
+
+
 # A list of all forms is a cheap question; a regular expression on a value that may be an integer is not.
 _NONE_OR_ALL = [
     f"{whole}{rest}{sign}" for whole in ("0", "00", "100") for rest in ("", ".0", ".00") for sign in ("", "%")
@@ -379,10 +422,26 @@ _IN_PLACE = (
 )
 _IN_PLACE_TEXT = "Replace has one version at a time: its steps have weight 100; for others use another strategy"
 _AT_ONCE_TEXT = "BlueGreen switches all traffic at once: its steps have weight 0 or 100; for others use strategy Canary"
-
-
 _MIRRORS = "!has(self.strategy) || self.strategy != 'Shadow' || !has(self.steps) || self.steps.exists(s, has(s.shadow))"
 _MIRRORS_TEXT = "strategy Shadow mirrors: give a step shadow, such as {shadow: {percent: 10}}, or use strategy Canary"
+_TESTED = "has(self.strategy) && self.strategy == 'ABTest'"
+_NEEDS_VARIANTS = f"({_TESTED}) == has(self.variants)"
+_NEEDS_VARIANTS_TEXT = "strategy ABTest needs variants, and no other strategy has them"
+_ONLY_TESTS = f"({_TESTED}) || !(has(self.assignment) || has(self.duration) || has(self.goal) || has(self.end))"
+_ONLY_TESTS_TEXT = "assignment, duration, goal and end belong to strategy ABTest"
+_NO_STEPS = f"!({_TESTED}) || !has(self.steps)"
+_NO_STEPS_TEXT = "an A/B test has fixed shares (variants[].weight) and a duration instead of steps"
+_ENDS = "!has(self.end) || self.end == 'Manual' || has(self.duration)"
+_ENDS_TEXT = "with end PromoteWinner or KeepStable a test needs a duration, such as 14d"
+_WINS = "!has(self.end) || self.end != 'PromoteWinner' || has(self.goal)"
+_WINS_TEXT = "end PromoteWinner needs a goal by which a winner is told"
+_TEST_RULES = [
+    rule(_NEEDS_VARIANTS, _NEEDS_VARIANTS_TEXT, field_path=".variants"),
+    rule(_ONLY_TESTS, _ONLY_TESTS_TEXT),
+    rule(_NO_STEPS, _NO_STEPS_TEXT, field_path=".steps"),
+    rule(_ENDS, _ENDS_TEXT),
+    rule(_WINS, _WINS_TEXT),
+]
 
 
 class Rollout(
@@ -392,19 +451,36 @@ class Rollout(
         rule(_MIRRORS, _MIRRORS_TEXT, field_path=".steps"),
         rule(_IN_PLACE, _IN_PLACE_TEXT, field_path=".steps"),
         rule(_ONE_BY_ONE, _ONE_BY_ONE_TEXT, field_path=".capacity"),
+        *_TEST_RULES,
     ),
 ):
     """How a new version gets its traffic."""
 
     strategy: Strategy | None = None
-    """The default steps: Canary (the default); BlueGreen, whose steps have weight 0 or 100 and whose candidate runs in full size; Shadow, which begins with a step that mirrors; or Replace, whose steps have weight 100 and whose candidate starts when the old version has stopped: nothing answers in between."""
+    """The default steps: Canary (the default); BlueGreen, whose steps have weight 0 or 100 and whose candidate runs in full size; Shadow, which begins with a step that mirrors; Replace, whose steps have weight 100 and whose candidate starts when the old version has stopped: nothing answers in between; or ABTest, which has variants and no steps."""
     steps: (
         Annotated[list[Step], Field(max_length=STEPS_LIMIT, min_length=1, json_schema_extra=validations(*_STEP_RULES))]
         | None
     ) = None
     """Default: 1 % 1h, 5 % 3h, 10 % 4h, 25 % 16h, 50 % 24h, then 100 %. With BlueGreen: a preview until it is approved, then 100 % 1h. With Shadow: all requests are mirrored for 1h, then as Canary. With Replace: 100 % 1h."""
     warm_up: WarmUp | None = None
-    """Golden requests with expected answers, sent to each pod of a candidate before it counts for a weight."""
+    """Golden requests with expected answers, sent to each pod of a candidate or variant before it counts for a weight."""
+    variants: (
+        Annotated[
+            list[Variant],
+            Field(max_length=VARIANTS_LIMIT, min_length=1, json_schema_extra=LIST_MAP | validations(*_VARIANT_RULES)),
+        ]
+        | None
+    ) = None
+    """ABTest: the challengers, each a version of its own. The control is the version that the spec itself names; it gets the rest of the traffic."""
+    assignment: Assignment | None = None
+    """ABTest: which requests meet which variant. Default: Random."""
+    duration: Duration | None = None
+    """ABTest: how much time with the shares in force, and answers for the goal, the test needs."""
+    goal: Goal | None = None
+    """ABTest: what the winner must improve."""
+    end: End | None = None
+    """ABTest: what happens after `duration` (with pace Evidence: as soon as there is a winner). Manual (the default), KeepStable, or PromoteWinner."""
     load_deadline: Duration | None = None
     """The candidate must be ready by then, model download and load included. Default 15m."""
     unavailable_deadline: Duration | None = None
@@ -455,6 +531,28 @@ class Rollout(
             return self.strategy is Strategy.SHADOW
         return any(step.shadow is not None for step in self.steps)
 
+    @model_validator(mode="after")
+    def _tested(self) -> Self:
+        testing, variants = self.strategy is Strategy.AB_TEST, self.variants or []
+        if testing != (self.variants is not None):
+            raise ValueError(f"variants: {_NEEDS_VARIANTS_TEXT}")
+        if not testing and any(field is not None for field in (self.assignment, self.duration, self.goal, self.end)):
+            raise ValueError(f"strategy: {_ONLY_TESTS_TEXT}")
+        if testing and self.steps is not None:
+            raise ValueError(f"steps: {_NO_STEPS_TEXT}")
+        unique((variant.name for variant in variants), "names of variants")
+        if any(variant.name == CONTROL for variant in variants):
+            raise ValueError(_NO_CONTROL)
+        if not all(variant.weight for variant in variants):
+            raise ValueError(_NO_SHARE)
+        if sum(variant.weight for variant in variants) >= FULL_WEIGHT:
+            raise ValueError(_ALL_SHARES)
+        if self.end not in (None, End.MANUAL) and self.duration is None:
+            raise ValueError(f"duration: {_ENDS_TEXT}")
+        if self.end is End.PROMOTE_WINNER and self.goal is None:
+            raise ValueError(f"goal: {_WINS_TEXT}")
+        return self
+
 
 _ROUTED = (
     "!has(self.rollout) || (has(self.traffic) && has(self.traffic.gateway)) || (has(self.rollout.steps) "
@@ -468,11 +566,15 @@ _FIXED = (
     "!has(self.autoscaling) || !has(self.rollout) || !has(self.rollout.strategy) || self.rollout.strategy != 'Replace'"
 )
 _FIXED_TEXT = "Replace runs a fixed number of pods: name replicas instead of autoscaling"
+_DIVIDING = [f"traffic.{field}" for field, router in ROUTERS.items() if router != "Service"]
 _BOUNDED = (
-    "!has(self.rollout) || !has(self.rollout.capacity)"
-    " || (!has(self.autoscaling) && has(self.traffic) && has(self.traffic.gateway))"
+    "!has(self.rollout) || !has(self.rollout.capacity) || "
+    f"(!has(self.autoscaling) && has(self.traffic) && ({' || '.join(f'has(self.{field})' for field in _DIVIDING)}))"
 )
-_BOUNDED_TEXT = "capacity needs a fixed number of pods (replicas) and a router that divides traffic whatever their number (traffic.gateway)"
+_BOUNDED_TEXT = (
+    "capacity needs a fixed number of pods (replicas) and a router that divides traffic whatever their number: "
+    f"{', '.join(_DIVIDING[:-1])} or {_DIVIDING[-1]}"
+)
 _IMAGE = "(has(self.server) && has(self.server.image)) || has(self.template)"
 
 
@@ -484,11 +586,12 @@ class ModelDeploymentSpec(
         rule(_BOUNDED, _BOUNDED_TEXT, field_path=".rollout.capacity"),
         rule(_IMAGE, "an image is needed, such as registry.example.com/fraud:2", field_path=".server.image"),
         rule(_ROUTED, _ROUTED_TEXT, field_path=".rollout"),
+        *ROUTER_RULES,
     ),
 ):
     """What a team asks for: which version of a model, how it runs, how it gets traffic and how it is judged."""
 
-    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9._+]*[A-Za-z0-9])?$", max_length=63)] | None = None
+    version: Annotated[str, Field(pattern=VERSION_PATTERN, max_length=63)] | None = None
     """Name of the version. Default: the image's tag, else its digest's first 8 characters."""
     model: ModelInfo | None = None
     """Which model is served."""
@@ -516,7 +619,7 @@ class ModelDeploymentSpec(
         if self.autoscaling is not None and self.rollout is not None and self.rollout.strategy is Strategy.REPLACE:
             raise ValueError(_FIXED_TEXT)
         bounded = self.rollout is not None and self.rollout.capacity is not None
-        if bounded and (self.autoscaling is not None or self.traffic is None or self.traffic.gateway is None):
+        if bounded and (self.autoscaling is not None or self.traffic is None or self.traffic.router == "Service"):
             raise ValueError(_BOUNDED_TEXT)
         return self
 
@@ -531,4 +634,11 @@ class ModelDeploymentSpec(
     def _image(self) -> Self:
         if self.template is None and (self.server is None or self.server.image is None):
             raise ValueError("server.image: an image is needed, such as registry.example.com/fraud:2")
+        return self
+
+    @model_validator(mode="after")
+    def _tested_by_a_router_that_can(self) -> Self:
+        if self.rollout is not None and self.rollout.strategy is Strategy.AB_TEST:
+            router = self.traffic.router if self.traffic is not None else "Service"
+            check_router(router, len(self.rollout.variants or ()), self.rollout.assignment)
         return self

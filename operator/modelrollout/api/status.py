@@ -1,8 +1,8 @@
 """`ModelDeployment.status`: the recorded state, and what people see of it.
 
 Status is the operator's memory: it is written **before** the cluster is changed, so that a process that dies between any two
-requests goes on from here. `revisions`, `traffic`, `rollout`, `step`, `metrics`, `rejected`, `commands` and `former` facts are
-that memory; `summary`, `message`, `conditions`, `phase` and `desired` are made from it for people and tools. Lists are bounded
+requests goes on from here. `revisions`, `traffic`, `rollout`, `step`, `metrics`, `experiment`, `concluded`,
+`rejected`, `commands` and `former` facts are that memory; `summary`, `message`, `conditions`, `phase` and `desired` are made from it for people and tools. Lists are bounded
 and texts cut, so that a status stays below 16 kB.
 """
 
@@ -21,6 +21,9 @@ REJECTED_LIMIT = 10
 COMMANDS_LIMIT = 20
 REVISIONS_LIMIT = 12
 WARM_PODS_LIMIT = 100
+"""Of a candidate, or of all variants of an A/B test together."""
+VARIANTS_LIMIT = 4
+EXPERIMENTS_LIMIT = 5
 MESSAGE_LIMIT = 1024
 
 Text = Annotated[str, Field(max_length=MESSAGE_LIMIT)]
@@ -38,6 +41,7 @@ class Role(Enum):
 
     STABLE = "Stable"
     CANDIDATE = "Candidate"
+    VARIANT = "Variant"
     FORMER = "Former"
 
 
@@ -107,7 +111,7 @@ class RevisionStatus(StatusModel):
     version: Word
     """As written in the spec, or derived from the image."""
     role: Role
-    """Stable, Candidate or Former."""
+    """Stable, Candidate, Variant or Former."""
     weight: Weight = Weight(0)
     """Recorded share of traffic in percent: the intent, written before the route."""
     mirror: Mirror = Weight(0)
@@ -179,7 +183,7 @@ class WarmUpStatus(StatusModel):
     """What the golden requests have shown."""
 
     definition: Word
-    """Of which requests, for which start of the candidate: others begin afresh."""
+    """Of which requests, for which start of the version: others begin afresh."""
     warm: int = 0
     """Ready pods that have answered as expected."""
     slowest: Word | None = None
@@ -306,6 +310,122 @@ class MetricStatus(StatusModel):
     """End of the last window that had an answer."""
     definition: Word | None = None
     """Hash of the metric's definition; another one starts afresh."""
+
+
+class GoalStatus(StatusModel):
+    """What a variant of an A/B test has done for the goal, beside the control."""
+
+    variant: Word | None = None
+    """The variant's rate."""
+    control: Word | None = None
+    """The control's rate in the same time."""
+    ratio: Word | None = None
+    """Variant against control."""
+    interval: Word | None = None
+    """Between what the ratio (of a mean: the difference) lies, with the stated error probability; `(approximate)` where that only holds about so."""
+    count: int = 0
+    """Users or requests of the variant."""
+    hits: int = 0
+    """How many of them met the goal, or failed it where the goal counts what is bad; of a mean the sum of amounts."""
+    control_count: int = 0
+    """Users or requests of the control."""
+    control_hits: int = 0
+    """The same of the control."""
+    evidence: Word | None = None
+    """Evidence that the variant is better than the control, as a share of what makes a winner."""
+    better: bool | None = None
+    """The evidence and the sample are enough."""
+    state: Annotated[str, Field(max_length=512)] | None = None
+    """The evidence itself, exactly, encoded."""
+    through: Timestamp | None = None
+    """End of the last window that was counted."""
+    answered_at: Timestamp | None = None
+    """End of the last window that had an answer."""
+    definition: Word | None = None
+    """Hash of the goal's definition; another one starts afresh."""
+
+
+class ArmStatus(StatusModel):
+    """A variant of the A/B test under way; its share and pods stand in `revisions`."""
+
+    name: Word
+    """As in the spec."""
+    revision: Word
+    """What runs."""
+    loaded_at: Timestamp | None = None
+    """When it was first ready."""
+    loading: Span = Span("0s")
+    """Observed time from the start until it was first ready, for the load deadline."""
+    restarts_base: int = 0
+    """Container restarts of its pods before it got its share."""
+    warm_up: WarmUpStatus | None = None
+    """What the golden requests of `rollout.warmUp` have shown of it."""
+    out: Problem | None = None
+    """Why it was taken out of the test; it does not come back by itself."""
+    metrics: Annotated[tuple[MetricStatus, ...], Field(max_length=10, json_schema_extra=_BY_NAME)] = ()
+    """What each guard metric says of it, against the control."""
+    goal: GoalStatus | None = None
+    """What it does for the goal."""
+
+
+class ExperimentStatus(StatusModel):
+    """The A/B test under way; absent when none is."""
+
+    id: Word
+    """Names the control and the variants with their revisions; another one is another test."""
+    control: Word
+    """The control's revision, which is stable."""
+    started_at: Timestamp
+    """When the variants were recorded."""
+    replicas: int
+    """The control's pod count at the start (R in the capacity rule)."""
+    planned_windows: int = 0
+    """Windows that the plan had for the evidence at the start; never changed afterwards."""
+    begun_at: Timestamp | None = None
+    """When the shares were recorded for the first time."""
+    applied_at: Timestamp | None = None
+    """Since when the shares in force count; absent while that is awaited."""
+    covered: Span = Span("0s")
+    """Time in which the route was as intended and, with a goal, all variants had answers for it."""
+    covered_through: Timestamp | None = None
+    """Grid point until which `covered` has been counted, where there is a goal."""
+    variants: Annotated[tuple[ArmStatus, ...], Field(max_length=VARIANTS_LIMIT, json_schema_extra=_BY_NAME)]
+    """The variants."""
+
+
+class ExperimentOutcome(Enum):
+    """How an A/B test ended."""
+
+    WON = "Won"
+    """A variant was chosen."""
+    KEPT = "Kept"
+    """The control was kept."""
+    ABORTED = "Aborted"
+    FAILED = "Failed"
+    """No variant was left."""
+
+
+class Concluded(StatusModel):
+    """An A/B test that has ended. A spec that still asks for it does not start it again, unless `attempt` is raised."""
+
+    id: Word
+    """Of the test."""
+    attempt: int = 0
+    """The `spec.rollout.attempt` that was in force: a higher one starts it again."""
+    started_at: Timestamp
+    """When it began."""
+    at: Timestamp
+    """When it ended."""
+    outcome: ExperimentOutcome
+    """How it ended."""
+    winner: Word | None = None
+    """Name of the variant that was chosen."""
+    revision: Word | None = None
+    """The revision that was chosen."""
+    version: Word | None = None
+    """Its version."""
+    message: Text
+    """Why, in a sentence."""
 
 
 class Rejection(StatusModel):
@@ -469,6 +589,16 @@ class ModelDeploymentStatus(StatusModel):
     """What each metric has seen and says."""
     paused: Approval | None = None
     """Who paused it by command; ended by Resume."""
+    experiment: ExperimentStatus | None = None
+    """The A/B test under way."""
+    concluded: Annotated[
+        tuple[Concluded, ...],
+        Field(
+            max_length=EXPERIMENTS_LIMIT,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+        ),
+    ] = ()
+    """A/B tests that have ended."""
     rejected: Annotated[tuple[Rejection, ...], Field(max_length=REJECTED_LIMIT, json_schema_extra=_BY_REVISION)] = ()
     """Revisions that were taken back."""
     timeline: Annotated[tuple[TimelineEntry, ...], Field(max_length=TIMELINE_LIMIT)] = ()
@@ -485,3 +615,15 @@ class ModelDeploymentStatus(StatusModel):
     """Label selector of its pods, for `scale`."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=10, json_schema_extra=_BY_TYPE)] = ()
     """Ready, Reconciling, Stalled, Available, RolloutSucceeded."""
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a rollout or an A/B test is."""
+        return self.rollout is not None or self.experiment is not None
+
+    @property
+    def loading(self) -> bool:
+        """Whether something of what is under way has not been ready yet."""
+        arms = self.experiment.variants if self.experiment else ()
+        waited = any(arm.loaded_at is None and arm.out is None for arm in arms)
+        return waited or (self.rollout is not None and self.rollout.loaded_at is None)

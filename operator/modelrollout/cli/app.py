@@ -34,6 +34,9 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(help="Name of the ModelDeployment.", metavar="NAME")]
 Why = Annotated[str | None, typer.Option("--reason", "-r", help="Why, for the record.", metavar="TEXT")]
+Variant = Annotated[
+    str | None, typer.Option("--variant", help="Of an A/B test: the variant that is meant.", metavar="VARIANT")
+]
 Patience = Annotated[
     str, typer.Option("--timeout", help="How long to wait for the operator to take the command.", metavar="DURATION")
 ]
@@ -132,32 +135,41 @@ async def resume(call: Call, name: Name, reason: Why = None, within: Patience = 
 
 @app.command()
 @command
-async def abort(call: Call, name: Name, reason: Why = None, within: Patience = "10s") -> ExitCode:
+async def abort(
+    call: Call, name: Name, reason: Why = None, within: Patience = "10s", variant: Variant = None
+) -> ExitCode:
     """Take the candidate back now.
 
-    All its traffic goes to the stable version. It stays rejected until it is retried.
+    All its traffic goes to the stable version. It stays rejected until it is retried. An A/B test ends; with --variant that
+    one alone is taken out of it.
     """
-    return await _ask(call, name, "Abort", reason, within)
+    return await _ask(call, name, "Abort", reason, within, variant)
 
 
 @app.command()
 @command
-async def retry(call: Call, name: Name, reason: Why = None, within: Patience = "10s") -> ExitCode:
+async def retry(
+    call: Call, name: Name, reason: Why = None, within: Patience = "10s", variant: Variant = None
+) -> ExitCode:
     """Try a rejected version again.
 
-    The version that the spec asks for and that was taken back: from its first step, with fresh evidence.
+    The version that the spec asks for and that was taken back: from its first step, with fresh evidence. In an A/B test, the
+    variant that was taken out.
     """
-    return await _ask(call, name, "Retry", reason, within)
+    return await _ask(call, name, "Retry", reason, within, variant)
 
 
 @app.command()
 @command
-async def promote(call: Call, name: Name, reason: Why = None, within: Patience = "10s") -> ExitCode:
+async def promote(
+    call: Call, name: Name, reason: Why = None, within: Patience = "10s", variant: Variant = None
+) -> ExitCode:
     """Skip the remaining steps.
 
-    The candidate gets all traffic as soon as all its pods are ready.
+    The candidate gets all traffic as soon as all its pods are ready. In an A/B test, the variant that --variant names, and the
+    test ends.
     """
-    return await _ask(call, name, "Promote", reason, within)
+    return await _ask(call, name, "Promote", reason, within, variant)
 
 
 @app.command()
@@ -320,7 +332,9 @@ async def plan(  # noqa: PLR0913  one parameter an option
     return run(manifests(file, call.options.namespace), known(settings), traffic, output, strict=strict)
 
 
-async def _ask(call: Call, name: str, action: str, reason: str | None, within: str) -> ExitCode:
+async def _ask(  # noqa: PLR0913, PLR0917  what a command line says
+    call: Call, name: str, action: str, reason: str | None, within: str, variant: str | None = None
+) -> ExitCode:
     from modelrollout.api.command import Action
 
     from .asking import ask
@@ -328,7 +342,7 @@ async def _ask(call: Call, name: str, action: str, reason: str | None, within: s
 
     patience = seconds("--timeout", within)
     async with call.connect() as cluster:
-        return await ask(cluster, name, Action(action), reason=reason, patience=patience)
+        return await ask(cluster, name, Action(action), reason=reason, patience=patience, variant=variant)
 
 
 def run(arguments: list[str] | None = None) -> None:

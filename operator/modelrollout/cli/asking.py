@@ -24,11 +24,19 @@ from .plans import Plans
 from .words import spaced
 
 
-async def ask(cluster: Cluster, name: str, action: Action, *, reason: str | None, patience: float) -> ExitCode:
+async def ask(  # noqa: PLR0913  what a command line says
+    cluster: Cluster,
+    name: str,
+    action: Action,
+    *,
+    reason: str | None,
+    patience: float,
+    variant: str | None = None,
+) -> ExitCode:
     """Give one command and print its outcome. Raises Failure when it was refused or not taken within `patience` seconds."""
     deployment = await read(cluster, name)
     plan = await Plans(cluster).of(deployment) if action in (Action.APPROVE, Action.PROMOTE) else None
-    asked = order(action, deployment, plan)
+    asked = order(action, deployment, plan, variant)
     if asked.announcement:
         say(f"{deployment.name}: {asked.announcement}")
     created = await cluster.create(manifest(deployment, asked, by=await cluster.user(), reason=reason))

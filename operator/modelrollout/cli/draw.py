@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from modelrollout.api.status import MetricStatus, Phase, Verdict
+from modelrollout.api.status import GoalStatus, MetricStatus, Phase, Verdict
 
-from .view import RevisionView, StepView, View
+from .view import ArmView, RevisionView, StepView, View
 from .words import count, spaced, span
 
 NARROWEST = 40
@@ -43,7 +43,7 @@ _VERDICTS = {
     Verdict.UNDERPOWERED: "yellow",
     Verdict.RESTING: "dim",
 }
-_ROLES = {"Stable": "green", "Candidate": "cyan", "Former": "dim", "Rejected": "red"}
+_ROLES = {"Stable": "green", "Candidate": "cyan", "Variant": "cyan", "Former": "dim", "Rejected": "red"}
 _MARKS = {"Done": ("✔", "green"), "Current": ("▶", "bold"), "Next": ("·", "dim")}
 _SPEAKS_FOR_ITSELF = (Verdict.PASS, Verdict.CONTINUE, Verdict.FAIL)
 
@@ -51,15 +51,58 @@ _SPEAKS_FOR_ITSELF = (Verdict.PASS, Verdict.CONTINUE, Verdict.FAIL)
 def draw(view: View, width: int) -> list[Text]:
     """All lines of `status`."""
     width = max(width, NARROWEST)
-    label = max(_LABEL, min(max((len(metric.name) + 2 for metric in view.metrics), default=0), width // 4))
+    label = max(_LABEL, min(max((len(name) + 2 for name in _labels(view)), default=0), width // 4))
     lines = [*_head(view, width), *_sentences(view.message, width), *_sentences(view.note, width, "yellow")]
     lines += _Table(view.revisions, label, width).lines() if view.revisions else ()
     lines += _flow("steps", [_step(step) for step in view.steps], label, width)
     lines += _flow("testers", [Text(way) for way in (view.preview_url, view.tester_header) if way], label, width)
     for metric in view.metrics:
         lines += metric_lines(metric, label, width)
+    for arm in view.variants:
+        lines += _arm(arm, label, width)
     lines += _flow("next", [Text(word) for word in _words(view.next)], label, width, gap=" ")
     return lines
+
+
+def _labels(view: View) -> Iterator[str]:
+    """What stands in the first column, beside the usual words."""
+    yield from (metric.name for metric in view.metrics)
+    yield from (_role(found) for found in view.revisions)
+    for arm in view.variants:
+        yield from (f"{arm.name} {metric.name}" for metric in arm.metrics)
+
+
+def _role(found: RevisionView) -> str:
+    """A version's part, in lower case: that in an A/B test goes before its role."""
+    if found.arm is None:
+        return found.role.lower()
+    return found.arm if found.role == "Stable" else f"{'out: ' if found.role == 'Rejected' else 'variant '}{found.arm}"
+
+
+def _arm(arm: ArmView, column: int, width: int) -> Iterator[Text]:
+    """What a variant of an A/B test does for the goal, and what its guards say."""
+    if arm.out is not None:
+        yield from _flow(f"{arm.name} out", [Text(word) for word in _words(arm.out)], column, width, gap=" ")
+        return
+    if arm.goal is not None:
+        yield from _flow(f"{arm.name} goal", _goal(arm.goal), column, width)
+    for metric in arm.metrics:
+        yield from _flow(f"{arm.name} {metric.name}", _metric(metric), column, width)
+
+
+def _goal(goal: GoalStatus) -> list[Text]:
+    """Both rates, the ratio with its interval, how much evidence there is, and on how many it rests."""
+    word, style = ("better", "green") if goal.better else ("open", "")
+    pieces = [Text(word.ljust(_VERDICT), style=style)]
+    if goal.variant is not None:
+        against = f" against {spaced(goal.control)}" if goal.control is not None else ""
+        pieces.append(Text(f"{spaced(goal.variant)}{against}"))
+    if goal.ratio is not None:
+        between = f" ({goal.interval})" if goal.interval is not None else ""
+        pieces.append(Text(f"ratio {goal.ratio}{between}"))
+    pieces += [_gauge("winner", goal.evidence, "green")] if goal.evidence is not None else ()
+    pieces.append(Text(f"{goal.count:,} and {goal.control_count:,} counted"))
+    return pieces
 
 
 def metric_lines(metric: MetricStatus, column: int, width: int) -> Iterator[Text]:
@@ -110,7 +153,7 @@ class _Table:
         for found, text in zip(self.revisions, names, strict=True):
             line = Text.assemble(
                 _INDENT,
-                (found.role.lower().ljust(self.label), _ROLES[found.role]),
+                (cut(_role(found), self.label - 1).ljust(self.label), _ROLES[found.role]),
                 cut(found.version, versions).ljust(versions) + _GAP if versions else "",
                 cut(text, name).ljust(name) + _GAP,
                 f"{found.weight} %".rjust(weights) + _GAP,

@@ -8,7 +8,6 @@ was meant. What cannot make sense is refused here, in words; everything else is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from modelrollout.api.command import Action
@@ -18,21 +17,21 @@ from modelrollout.rollout.plan import Plan
 
 from .deployment import Deployment
 from .failures import Refused
+from .trials import Order, in_test, serving
 from .words import percent
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A command to create. `announcement` says beforehand what it will do, where that is far-reaching."""
+def order(action: Action, deployment: Deployment, plan: Plan | None = None, variant: str | None = None) -> Order:
+    """Bind an action to the state. Raises Refused when there is nothing that it could be for.
 
-    action: Action
-    revision: str
-    step: str | None = None
-    announcement: str = ""
-
-
-def order(action: Action, deployment: Deployment, plan: Plan | None = None) -> Order:
-    """Bind an action to the state. Raises Refused when there is nothing that it could be for."""
+    `variant`: of an A/B test, the one that is meant.
+    """
+    if deployment.status.experiment is not None:
+        return in_test(action, deployment, variant)
+    if variant is not None:
+        raise Refused(
+            f"{deployment.name}: there is no variant {variant}: no A/B test is under way ({serving(deployment)})"
+        )
     return _promote(deployment, plan) if action is Action.PROMOTE else _ORDERS[action](deployment)
 
 
@@ -69,15 +68,8 @@ def manifest(deployment: Deployment, asked: Order, *, by: str, reason: str | Non
 
 def _candidate(deployment: Deployment, verb: str) -> str:
     if deployment.status.rollout is None:
-        raise Refused(f"{deployment.name}: nothing to {verb}: no rollout is under way ({_serving(deployment)})")
+        raise Refused(f"{deployment.name}: nothing to {verb}: no rollout is under way ({serving(deployment)})")
     return deployment.status.rollout.revision
-
-
-def _serving(deployment: Deployment) -> str:
-    if not deployment.observed and not deployment.stable:
-        return "no operator has looked at it yet"
-    stable = deployment.stable
-    return f"version {stable.version} serves all traffic" if stable else "no version serves"
 
 
 def _version(deployment: Deployment, revision: str) -> str:
@@ -125,7 +117,7 @@ def _retry(deployment: Deployment) -> Order:
     if status.rollout is not None and status.rollout.blocked is not None:
         return Order(Action.RETRY, status.rollout.revision)
     if status.desired is None or status.desired.revision is None:
-        raise Refused(f"{deployment.name}: nothing to retry: {status.message or _serving(deployment)}")
+        raise Refused(f"{deployment.name}: nothing to retry: {status.message or serving(deployment)}")
     if status.desired.state is not DesiredState.REJECTED:
         raise Refused(
             f"{deployment.name}: nothing to retry: version {status.desired.version}, which the spec asks for, was not taken back"
@@ -160,7 +152,7 @@ def _undo(deployment: Deployment) -> Order:
     before = _before(deployment)
     if stable is None or before is None:
         raise Refused(
-            f"{deployment.name}: nothing to undo: there is no earlier version to go back to ({_serving(deployment)})"
+            f"{deployment.name}: nothing to undo: there is no earlier version to go back to ({serving(deployment)})"
         )
     warm = deployment.former is not None and deployment.former.revision == before.revision
     how = "its pods are still warm" if warm else "its pods start first"

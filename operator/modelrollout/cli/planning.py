@@ -15,7 +15,7 @@ from modelrollout.api.settings import Settings
 from modelrollout.workload.render import accept
 
 from .choices import Format
-from .failures import ExitCode, Failure
+from .failures import ExitCode, Failure, Refused
 from .forecast import Forecast, as_document, forecast
 from .forecast_draw import draw
 from .given import Given
@@ -61,6 +61,10 @@ def look(manifest: Manifest, known: Settings | None, traffic: Given) -> Found:
         accepted = accept(manifest.spec, manifest.settings(known), manifest.name)
     except SpecError as error:
         raise manifest.refused(error) from error
+    if accepted.plan.experiment is not None:
+        raise Refused(
+            f"{manifest.name}: an A/B test has no steps to plan; what a goal takes is told in docs/ab-test.md"
+        )
     seen = forecast(manifest.name, manifest.namespace, accepted.plan, traffic)
     return seen, warnings(accepted.plan, traffic, seen)
 

@@ -45,9 +45,10 @@ value is left out. `status --watch -o json` prints one document a line, one for 
 | `name`, `namespace`, `generation`, `observedGeneration` | of the object; status speaks of the spec as it is where the last two are equal |
 | `phase`, `reason`, `message` | where it stands in one word, why in one word, and both in a sentence |
 | `desiredVersion`, `desiredState` | the version that the spec asks for; Running, Serving, Rejected, Queued or Invalid |
-| `revisions` | versions that exist: `role` (Stable, Candidate, Former, Rejected), `version`, `revision`, `deployment` (its Deployment), `weight` (percent, as text), `share` (0 to 1), `mirror` (of how many percent of requests it gets copies), `effectiveWeight` (what the router can do, in percent), `readyReplicas`, `replicas`, `note` |
+| `revisions` | versions that exist: `role` (Stable, Candidate, Variant, Former, Rejected), `arm` (its name in an A/B test), `version`, `revision`, `deployment` (its Deployment), `weight` (percent, as text), `share` (0 to 1), `mirror` (of how many percent of requests it gets copies), `effectiveWeight` (what the router can do, in percent), `readyReplicas`, `replicas`, `note` |
 | `step` | name of the step under way |
 | `steps` | the plan: `name`, `weight`, `mirror` (percent of requests that are copied), `holdSeconds`, `coveredSeconds` (of the step under way), `approval` (whether it ends by approval), `approvedBy`, `preview`, `bake`, `state` (Done, Current, Next) |
+| `variants` | of the A/B test under way: `name`, `goal` and `metrics` as in `status.experiment.variants` of the object, `out` (why it was taken out) |
 | `previewUrl`, `testerHeader` | how testers reach the candidate, whatever its weight: an address, and a header for requests through the gateway |
 | `metrics` | as in `status.metrics` of the object |
 | `next`, `advice`, `note` | what comes next, the command that fits, and what else to know; empty where there is nothing to say |

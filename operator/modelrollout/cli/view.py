@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from modelrollout.api.experiment import CONTROL
 from modelrollout.api.scalars import Timestamp, Weight
-from modelrollout.api.status import DesiredState, MetricStatus, Mode, RevisionStatus, Role
+from modelrollout.api.status import DesiredState, GoalStatus, MetricStatus, Mode, RevisionStatus, Role
 from modelrollout.rollout.plan import Plan, PlanStep
 from modelrollout.traffic.testers import CANDIDATE
 
@@ -26,9 +27,9 @@ DOCUMENT_VERSION = "cli.modelrollout.dev/v1"
 
 @dataclass(frozen=True, slots=True)
 class RevisionView:
-    """One version. `role` is Stable, Candidate, Former or Rejected; `weight` in percent as text (`0.5`), `share` from 0 to 1.
+    """One version. `role` is Stable, Candidate, Variant, Former or Rejected; `weight` in percent as text (`0.5`), `share` from 0 to 1.
 
-    `mirror`: of how many percent of requests it gets copies; None: of none.
+    `arm`: its name in an A/B test. `mirror`: of how many percent of requests it gets copies; None: of none.
     """
 
     role: str
@@ -42,6 +43,17 @@ class RevisionView:
     ready_replicas: int
     replicas: int
     note: str
+    arm: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmView:
+    """What is measured of a variant of an A/B test. `out`: why it was taken out."""
+
+    name: str
+    goal: GoalStatus | None
+    metrics: tuple[MetricStatus, ...]
+    out: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +94,13 @@ class View:
     preview_url: str | None
     tester_header: str | None
     metrics: tuple[MetricStatus, ...]
+    variants: tuple[ArmView, ...]
     next: str
     advice: str
     note: str
 
 
-_ORDER = {Role.STABLE: 0, Role.CANDIDATE: 1, Role.FORMER: 2}
+_ORDER = {Role.STABLE: 0, Role.CANDIDATE: 1, Role.VARIANT: 2, Role.FORMER: 3}
 
 
 def look(deployment: Deployment, plan: Plan | None, now: float) -> View:
@@ -110,6 +123,7 @@ def look(deployment: Deployment, plan: Plan | None, now: float) -> View:
         preview_url=status.preview_url,
         tester_header=_tester_header(deployment),
         metrics=status.metrics,
+        variants=_variants(deployment),
         next=outlook(deployment, plan, now),
         advice=advice(deployment),
         note=_note(deployment),
@@ -120,6 +134,23 @@ def _tester_header(deployment: Deployment) -> str | None:
     """The header as a tester types it: it leads to the candidate, whichever that is."""
     header = deployment.status.traffic.tester_header
     return f"{header}-{CANDIDATE}" if header and deployment.candidate else None
+
+
+def _variants(deployment: Deployment) -> tuple[ArmView, ...]:
+    test = deployment.status.experiment
+    return tuple(
+        ArmView(arm.name, arm.goal, arm.metrics, spaced(arm.out.message) if arm.out else None)
+        for arm in (test.variants if test else ())
+    )
+
+
+def _arm(deployment: Deployment, revision: str) -> str | None:
+    """The name of a version in the A/B test under way."""
+    test = deployment.status.experiment
+    if test is None:
+        return None
+    known = {test.control: CONTROL} | {arm.revision: arm.name for arm in test.variants}
+    return known.get(revision)
 
 
 def _alive(found: RevisionStatus) -> bool:
@@ -152,6 +183,7 @@ def _revision(deployment: Deployment, found: RevisionStatus, now: float) -> Revi
         ready_replicas=found.ready_replicas,
         replicas=found.replicas,
         note=", ".join(_facts(deployment, found, now)),
+        arm=_arm(deployment, found.revision),
     )
 
 
@@ -210,14 +242,26 @@ def _mirror(share: Weight) -> str | None:
 
 def document(view: View, at: float) -> dict[str, Any]:
     """The view as `--output json` prints it: camelCase, absent values omitted, `at` the time of reading."""
-    body = {name: value for name, value in asdict(view).items() if name != "metrics"}
+    apart = ("metrics", "variants")
+    body = {name: value for name, value in asdict(view).items() if name not in apart}
     metrics = [metric.written() for metric in view.metrics]
+    if view.variants:
+        body["variants"] = [_arm_document(arm) for arm in view.variants]
     return {
         "apiVersion": DOCUMENT_VERSION,
         "kind": "RolloutStatus",
         "at": str(Timestamp(at)),
         **camel(body),
         "metrics": metrics,
+    }
+
+
+def _arm_document(arm: ArmView) -> dict[str, Any]:
+    return {
+        "name": arm.name,
+        "goal": arm.goal.written() if arm.goal else None,
+        "metrics": [metric.written() for metric in arm.metrics],
+        "out": arm.out,
     }
 
 

@@ -8,7 +8,7 @@ anything else is tried. What the server refuses becomes a `Problem` in words; a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,7 @@ from .children import Children
 from .comparing import Comparer, unmonitor
 from .fields import plan_fields
 from .kinds import ROUTED, Remembered, ServedKinds, kinds_of
+from .splits import split_of
 from .views import DeploymentView, seen
 
 Json = Mapping[str, Any]
@@ -153,8 +154,9 @@ class Actor:
             records={revision: record for revision, (_, record) in live.items()},
             traffic=fields.traffic,
             service=fields.service,
-            candidate=next((entry.revision for entry, _ in live.values() if entry.role is Role.CANDIDATE), None),
+            candidate=_tried(entry for entry, _ in live.values()),
             mirror=mirror if mirror is not None and mirror[0] in live else None,
+            split=split_of(work.owner, work.status, work.plan),
         )
         built = router_for(fields.traffic).build(intent)
         work.routed = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in built}
@@ -205,7 +207,8 @@ class Actor:
         parts = {ref: found.view.route for ref, found in work.children.routes.items()}
         views = [router.observe(work.owner.name, parts) for router in OBJECT_ROUTERS.values()]
         carried = max((found or {}).get(entry.revision, 0) for view in views for found in (view.weights, view.mirrors))
-        full = work.status.rollout.replicas if work.status.rollout and work.plan.autoscaled else work.plan.replicas
+        recorded = work.status.rollout or work.status.experiment
+        full = recorded.replicas if recorded and work.plan.autoscaled else work.plan.replicas
         floor = need(full, carried) if work.plan.surge is None else remaining(full, carried)
         if replicas < floor:
             raise Moved(f"the route still sends {carried} basis points to {entry.revision}")
@@ -306,8 +309,16 @@ class Actor:
             return entry is not None
 
 
+def _tried(live: Iterable[RevisionStatus]) -> str | None:
+    """The revision that testers mean who name none: the candidate, or the only variant of an A/B test."""
+    roles = {entry.revision: entry.role for entry in live}
+    candidate = next((revision for revision, role in roles.items() if role is Role.CANDIDATE), None)
+    variants = [revision for revision, role in roles.items() if role is Role.VARIANT]
+    return candidate or (variants[0] if len(variants) == 1 else None)
+
+
 def _serves(entry: RevisionStatus) -> bool:
-    return entry.role in (Role.STABLE, Role.CANDIDATE)
+    return entry.role in (Role.STABLE, Role.CANDIDATE, Role.VARIANT)
 
 
 _REMOVABLE: dict[str, Kind] = {kind.kind: kind for kind in (AUTOSCALER, SERVICE, DEPLOYMENT)}

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from modelrollout.analysis.panel import required_lookback
 from modelrollout.analysis.step import gating, speaks
+from modelrollout.api.analysis import Metric, StepKind
 from modelrollout.api.errors import SpecError
-from modelrollout.api.scalars import FULL_WEIGHT
+from modelrollout.api.scalars import FULL_WEIGHT, Timestamp
 from modelrollout.api.settings import RuntimePreset, Settings
-from modelrollout.api.status import ModelDeploymentStatus, Role
+from modelrollout.api.status import ArmStatus, ExperimentStatus, ModelDeploymentStatus, RevisionStatus, Role
 from modelrollout.kube.pods import PodFacts
-from modelrollout.metrics.subscription import Subscription, VersionSelector
+from modelrollout.metrics.subscription import Subscription, VersionSelector, slot_of
+from modelrollout.rollout.arm_evidence import GOAL, goal_metrics
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.runtime.queue import Key
@@ -75,12 +77,51 @@ class Measured:
             preflight=before,
         )
 
+    def variants(
+        self, key: Key, status: ModelDeploymentStatus, plan: Plan, children: Children, memory: Memory
+    ) -> dict[Key, Subscription]:
+        """What is to be measured of each variant of an A/B test against the control, by slot; the goal is one metric more.
+
+        Looked at from when a variant has loaded; windows are made once the shares are in force.
+        """
+        test = status.experiment
+        control = self._selector(key, status, children, Role.STABLE)
+        metrics = of_test(plan)
+        if test is None or control is None or not metrics:
+            return {}
+        before, analysis, found = test.begun_at is None, plan_fields(plan).analysis, {}
+        for arm in test.variants:
+            entry = next((one for one in status.revisions if one.revision == arm.revision), None)
+            begun = arm.loaded_at if before else test.applied_at
+            if entry is None or arm.out is not None or begun is None or not (before or entry.weight):
+                continue
+            since = float(begun)
+            slot = slot_of(key, arm.revision)
+            found[slot] = Subscription(
+                key=slot,
+                provider=plan.provider,
+                interval=plan.interval,
+                since=since,
+                keep_from=max(since, _through(test, arm, metrics, since)),
+                namespace=key[0],
+                candidate=self._selected(key, entry, children),
+                stable=control,
+                metrics=metrics,
+                counts_from=_counts_from(memory, plan.warm_up),
+                share=entry.weight.fraction,
+                identify=analysis.identify if analysis else None,
+                history=before,
+                preflight=before,
+            )
+        return found
+
     def _selector(
         self, key: Key, status: ModelDeploymentStatus, children: Children, role: Role
     ) -> VersionSelector | None:
         entry = next((entry for entry in status.revisions if entry.role is role), None)
-        if entry is None:
-            return None
+        return None if entry is None else self._selected(key, entry, children)
+
+    def _selected(self, key: Key, entry: RevisionStatus, children: Children) -> VersionSelector:
         record = children.records.get(entry.revision)
         preset = self._preset(record.runtime if record else None)
         return VersionSelector(entry.revision, entry.version, child_name(key[1], entry.revision), preset)
@@ -90,6 +131,25 @@ class Measured:
             return presets.find(runtime, self.settings)
         except SpecError:
             return presets.CUSTOM  # the administrator took the preset away; metrics that need it will say so
+
+
+def of_test(plan: Plan) -> tuple[Metric, ...]:
+    """The guards that speak while both have traffic, and the goal."""
+    if plan.experiment is None or not plan.judged:
+        return ()
+    guards = tuple(metric for metric in plan.metrics if speaks(metric, StepKind.LIVE))
+    goal = plan.experiment.goal
+    return guards if goal is None else (*guards, *goal_metrics(goal))
+
+
+def _through(test: ExperimentStatus, arm: ArmStatus, metrics: tuple[Metric, ...], since: float) -> float:
+    """Until when the windows of a variant have been counted, less what is looked back upon."""
+    known: dict[str, Timestamp | None] = {metric.name: metric.through for metric in arm.metrics}
+    known[GOAL] = arm.goal.through if arm.goal is not None else None
+    through = [float(known.get(metric.name) or since) for metric in metrics]
+    if GOAL in {metric.name for metric in metrics}:
+        through.append(float(test.covered_through or since))
+    return min(through) - max(required_lookback(metric) for metric in metrics)
 
 
 def _counts_from(memory: Memory, warm_up: float) -> Mapping[str, float]:

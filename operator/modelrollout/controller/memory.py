@@ -69,6 +69,10 @@ class Memory:
     """Weights, mirrored shares and acceptance of the route as last seen."""
     route_since: float | None = None
     pods: dict[str, PodsSeen] = field(default_factory=dict)
+    slots: frozenset[tuple[str, str]] = frozenset()
+    """Where variants of an A/B test are measured."""
+    warming: frozenset[tuple[str, str]] = frozenset()
+    """Where pods of variants are warmed."""
     problems: tuple[Problem, ...] = ()
     """What stood in the way of the last act."""
     records: dict[str, Record] = field(default_factory=dict)

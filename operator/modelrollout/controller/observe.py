@@ -11,12 +11,13 @@ from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.settings import Settings
 from modelrollout.api.status import ModelDeploymentStatus, Role
 from modelrollout.kube.kinds import SERVICE
-from modelrollout.metrics.subscription import MetricsSource
+from modelrollout.metrics.subscription import MetricsSource, slot_of
 from modelrollout.rollout.capacity import shares
 from modelrollout.rollout.evidence import carry
 from modelrollout.rollout.mirroring import mirrors_next
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.situation import (
+    ArmFacts,
     CommandFacts,
     MirrorFacts,
     PreflightFacts,
@@ -26,6 +27,7 @@ from modelrollout.rollout.situation import (
     Situation,
     Target,
     Timing,
+    WarmUpFacts,
 )
 from modelrollout.runtime.clock import Clock
 from modelrollout.runtime.queue import Key
@@ -42,6 +44,7 @@ from modelrollout.workload.records import plan_name
 from .children import Children
 from .comparing import is_compared
 from .fields import plan_fields
+from .measure import of_test
 from .memory import Memory, Now
 from .troubles import restarts, trouble
 from .views import ResourceView
@@ -94,6 +97,7 @@ class Observer:
             preflight=self._preflight(key, status, plan),
             mirror=_mirror(look, plan),
             warm_up=self.warming.facts(key, status, plan, memory),
+            arms=self._arms(key, status, plan, memory),
             timing=Timing(
                 settle=max(self.settings.settle.seconds, lag),
                 drain=self.settings.drain.seconds + lag,
@@ -112,6 +116,28 @@ class Observer:
         found = self.metrics.preflight(key)
         effects = {name: _effect(effect) for name, effect in found.effects.items()}
         return PreflightFacts(found.ready, found.problem, effects, found.traffic)
+
+    def _arms(
+        self, key: Key, status: ModelDeploymentStatus, plan: Plan | None, memory: Memory
+    ) -> Mapping[str, ArmFacts]:
+        """What is known of the variants of an A/B test, by revision."""
+        test = status.experiment
+        if test is None or plan is None:
+            return {}
+        warm, found, measured = self.warming.variants(key, status, plan, memory), {}, bool(of_test(plan))
+        for arm in test.variants:
+            warmed = warm.get(arm.revision, WarmUpFacts())
+            if not measured:
+                found[arm.revision] = ArmFacts(warm_up=warmed)
+                continue
+            slot = slot_of(key, arm.revision)
+            preflight = PreflightFacts()
+            if test.begun_at is None and arm.out is None:
+                seen = self.metrics.preflight(slot)
+                effects = {name: _effect(effect) for name, effect in seen.effects.items()}
+                preflight = PreflightFacts(seen.ready, seen.problem, effects, seen.traffic)
+            found[arm.revision] = ArmFacts(self.metrics.windows(slot), self.metrics.problem(slot), preflight, warmed)
+        return found
 
     def _plan(self, key: Key, view: ResourceView, look: _Look) -> tuple[Plan | None, str, Problem | None]:
         if isinstance(view.accepted, SpecError):
@@ -228,7 +254,7 @@ def _preview_problem(children: Children) -> str:
 
 def _target(view: ResourceView) -> Target:
     assert not isinstance(view.accepted, SpecError)
-    return Target(view.accepted.revision.revision, view.accepted.revision.version)
+    return view.accepted.target
 
 
 def _commands(children: Children) -> tuple[CommandFacts, ...]:

@@ -40,7 +40,7 @@ async def remember_pods(api: KubeApi, store: Store, clock: Clock, namespaces: Co
     under_way: dict[Key, tuple[str, Children]] = {}
     for key in store.keys(MODEL_DEPLOYMENT.kind):
         entry = store.get(MODEL_DEPLOYMENT.kind, key)
-        if entry is not None and entry.view.status.rollout is not None:
+        if entry is not None and entry.view.status.under_way:
             under_way[key] = (entry.uid, Children.of(store, key, entry.uid))
     if len(under_way) < MANY:
         return {}

@@ -145,7 +145,10 @@ class Controller:
         memory = self.memories.get(key)
         if memory is None or memory.uid != uid:
             # What a former process has written last is not known. It counts as just now, or a restart would write everything.
-            memory = self.memories[key] = Memory(uid=uid, saved_at=self.clock.monotonic())
+            before, memory = memory, Memory(uid=uid, saved_at=self.clock.monotonic())
+            if before is not None:
+                memory.slots, memory.warming = before.slots, before.warming
+            self.memories[key] = memory
         return memory
 
     def _children(self, key: Key, memory: Memory) -> Children:
@@ -155,9 +158,11 @@ class Controller:
         return memory.gathered[1]
 
     def _forget(self, key: Key) -> None:
-        self.memories.pop(key, None)
+        memory = self.memories.pop(key, None)
         self.metrics.unsubscribe(key)
-        self.warmer.drop(key)
+        self._warming.forget(key, memory)
+        for slot in memory.slots if memory else ():
+            self.metrics.unsubscribe(slot)
         self.queue.forget(key)
 
     async def _turn(self, key: Key, entry: Entry[ResourceView], memory: Memory) -> bool:
@@ -196,7 +201,8 @@ class Controller:
         """Pods of revisions in a rollout, read when their Deployment's view changed or they stay unready."""
         status = entry.view.status
         served = all(one.ready_replicas for one in status.revisions if one.replicas)
-        if status.rollout is None and status.down is None and served:
+        ended = not any(_end(seen.pods) for seen in memory.pods.values())
+        if not status.under_way and status.down is None and served and ended:
             return
         children, accepted = self._children(key, memory), entry.view.accepted
         plan = accepted.plan if isinstance(accepted, Accepted) else None
@@ -205,7 +211,7 @@ class Controller:
         for revision, found in children.deployments.items():
             seen, now = memory.pods.get(revision), self.clock.monotonic()
             lacking = found.view.ready < found.view.replicas
-            if lacking and status.rollout is not None and status.rollout.loaded_at is None:
+            if lacking and status.loading:
                 # A Deployment says nothing when its pods begin to crash or cannot pull their image; the load deadline bounds this.
                 self.queue.wake_after(key, PODS_AGAIN)
             # A Deployment does not count its pods that are on their way out, and says nothing when the last one is gone.
@@ -293,7 +299,7 @@ class Controller:
     def _worth_writing(self, entry: Entry[ResourceView], memory: Memory, decision: Decision) -> bool:
         if not decision.checkpoint:
             return True
-        if decision.status.rollout is None or not entry.view.status.revisions:
+        if not decision.status.under_way or not entry.view.status.revisions:
             return False
         due = self.clock.monotonic() - memory.saved_at >= self.settings.checkpoint_every.seconds
         return due and self.checkpoints.take()
@@ -352,3 +358,15 @@ class Controller:
             self.metrics.unsubscribe(key)
         else:
             self.metrics.subscribe(key, subscription)
+        self._measure_variants(key, decision, situation, memory)
+
+    def _measure_variants(self, key: Key, decision: Decision, situation: Situation, memory: Memory) -> None:
+        wanted = {}
+        if situation.plan is not None and decision.status.experiment is not None:
+            children = self._children(key, memory)
+            wanted = self._measured.variants(key, decision.status, situation.plan, children, memory)
+        for slot in memory.slots - wanted.keys():
+            self.metrics.unsubscribe(slot)
+        for slot, subscription in wanted.items():
+            self.metrics.subscribe(slot, subscription)
+        memory.slots = frozenset(wanted)

@@ -39,11 +39,13 @@ class Records:
         """Make the records that `status` is about to name. Raises `ApiError`; a foreign object is a Problem."""
         if isinstance(view.accepted, SpecError):
             return None
-        accepted, revision = view.accepted, view.accepted.revision.revision
-        wanted: list[dict[str, Any]] = []
-        named = any(entry.revision == revision for entry in status.revisions)
-        if named and revision not in children.records and revision not in children.deployments:
-            wanted.append(accepted.record.manifest(owner))
+        accepted = view.accepted
+        named = {entry.revision for entry in status.revisions}
+        wanted = [
+            record.manifest(owner)
+            for record in accepted.records
+            if record.revision in named - set(children.records) - set(children.deployments)
+        ]
         plan = PlanRecord.of(accepted.plan)
         if status.plan == plan_name(owner.name, plan.digest) and status.plan not in children.plans:
             wanted.append(plan.manifest(owner))
@@ -81,7 +83,7 @@ class Records:
 
     async def prune(self, owner: Owner, status: ModelDeploymentStatus, children: Children) -> None:
         """Delete records that nothing refers to: not running, not in history (a way back), not rejected."""
-        if status.rollout is not None or not status.revisions:
+        if status.rollout is not None or status.experiment is not None or not status.revisions:
             return
         kept = _referred(status)
         stale = [child_name(owner.name, revision) for revision in children.records if revision not in kept]

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from modelrollout.api.base import canonical_json
-from modelrollout.api.status import ModelDeploymentStatus
+from modelrollout.api.scalars import Timestamp
+from modelrollout.api.status import ModelDeploymentStatus, WarmUpStatus
+from modelrollout.api.warmup import WarmUp
 from modelrollout.kube.pods import PodFacts
+from modelrollout.metrics.subscription import resource_of, slot_of
 from modelrollout.rollout.book import Book
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
@@ -22,27 +25,42 @@ from .memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
+class _Start:
+    """One start of a version whose pods are to be warm: where its errand is kept, which version, which requests for which start."""
+
+    slot: Key
+    revision: str
+    definition: str
+    recorded: WarmUpStatus | None
+
+
+@dataclass(frozen=True, slots=True)
 class Warming:
-    """Between the controller and the warmer."""
+    """Between the controller and the warmer. A variant of an A/B test has an errand of its own, in a slot of its own."""
 
     source: WarmUpSource
 
     def facts(self, key: Key, status: ModelDeploymentStatus, plan: Plan | None, memory: Memory) -> WarmUpFacts:
         """What the golden requests have shown of the candidate's pods; nothing where none are asked."""
-        rollout = status.rollout
-        if rollout is None or plan is None or plan.golden is None:
-            return WarmUpFacts()
-        definition = _definition(status, plan)
-        found = self.source.results(key, definition)
-        recorded = rollout.warm_up
-        known = set(recorded.pods) if recorded is not None and recorded.definition == definition else set()
-        there = [pod for pod in _pods(memory, rollout.revision) if not pod.deleted]
+        start = _candidate(key, status, plan)
+        return WarmUpFacts() if start is None else self._found(start, memory)
+
+    def variants(
+        self, key: Key, status: ModelDeploymentStatus, plan: Plan | None, memory: Memory
+    ) -> dict[str, WarmUpFacts]:
+        """The same of each variant of an A/B test that takes part, by revision."""
+        return {start.revision: self._found(start, memory) for start in _variants(key, status, plan)}
+
+    def _found(self, start: _Start, memory: Memory) -> WarmUpFacts:
+        found, recorded = self.source.results(start.slot, start.definition), start.recorded
+        known = set(recorded.pods) if recorded is not None and recorded.definition == start.definition else set()
+        there = [pod for pod in _pods(memory, start.revision) if not pod.deleted]
         warm = [pod for pod in there if _identity(pod) in known or _identity(pod) in found.warm]
         silent = [f"pod {pod.name} has no address of its own" for pod in there if pod.ready_since and not pod.address]
         present = {_identity(pod) for pod in there}
         troubles = [text for identity, text in sorted(found.troubles.items()) if identity in present]
         return WarmUpFacts(
-            definition=definition,
+            definition=start.definition,
             warm=sum(pod.ready_since is not None for pod in warm),
             pods=tuple(sorted(_identity(pod) for pod in warm)),
             failure=next((text for _, text in sorted(found.failures.items())), ""),
@@ -54,22 +72,71 @@ class Warming:
         self, key: Key, situation: Situation, status: ModelDeploymentStatus, memory: Memory, children: Children
     ) -> None:
         """Have the pods warmed that are not; `status`: as decided."""
-        plan, rollout = situation.plan, status.rollout
-        record = children.records.get(rollout.revision) if rollout is not None else None
-        if rollout is None or plan is None or plan.golden is None or record is None:
+        plan = situation.plan
+        start = _candidate(key, status, plan) if Book(situation, status).warms_up else None
+        if start is None or not self._want(start, plan, set(situation.warm_up.pods), memory, children):
             self.source.drop(key)
-            return
-        if not Book(situation, status).warms_up:
-            self.source.drop(key)
-            return
-        warm = set(situation.warm_up.pods)
-        name = child_name(key[1], rollout.revision)
+        wanted = set()
+        for slot in _readmitted(key, situation.status, status):
+            self.source.drop(slot)  # it begins afresh, and what it answered before counts no more
+        for start in _variants(key, status, plan):
+            arm = situation.arms.get(start.revision)
+            if self._want(start, plan, set(arm.warm_up.pods) if arm else set(), memory, children):
+                wanted.add(start.slot)
+        for slot in memory.warming - wanted:
+            self.source.drop(slot)
+        memory.warming = frozenset(wanted)
+
+    def _want(self, start: _Start, plan: Plan | None, warm: set[str], memory: Memory, children: Children) -> bool:
+        """Whether there is somebody to ask, who is now."""
+        record = children.records.get(start.revision)
+        if plan is None or plan.golden is None or record is None:
+            return False
+        deployment = child_name(resource_of(start.slot)[1], start.revision)
         pods = tuple(
             PodToWarm(_identity(pod), pod.name, pod.address, record.port)
-            for pod in _pods(memory, rollout.revision)
-            if _may_be_asked(pod, name) and _identity(pod) not in warm
+            for pod in _pods(memory, start.revision)
+            if _may_be_asked(pod, deployment) and _identity(pod) not in warm
         )
-        self.source.want(key, Errand(_definition(status, plan), plan.golden, pods))
+        self.source.want(start.slot, Errand(start.definition, plan.golden, pods))
+        return True
+
+    def forget(self, key: Key, memory: Memory | None) -> None:
+        """The resource is gone, or another process's."""
+        for slot in (key, *(memory.warming if memory is not None else ())):
+            self.source.drop(slot)
+
+
+def _candidate(key: Key, status: ModelDeploymentStatus, plan: Plan | None) -> _Start | None:
+    rollout = status.rollout
+    if rollout is None or plan is None or plan.golden is None:
+        return None
+    return _Start(
+        key, rollout.revision, _definition(rollout.revision, rollout.started_at, plan.golden), rollout.warm_up
+    )
+
+
+def _variants(key: Key, status: ModelDeploymentStatus, plan: Plan | None) -> list[_Start]:
+    test = status.experiment
+    if test is None or plan is None or plan.golden is None:
+        return []
+    return [
+        _Start(
+            slot_of(key, arm.revision),
+            arm.revision,
+            _definition(arm.revision, test.started_at, plan.golden),
+            arm.warm_up,
+        )
+        for arm in test.variants
+        if arm.out is None
+    ]
+
+
+def _readmitted(key: Key, before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> list[Key]:
+    if before.experiment is None or after.experiment is None:
+        return []
+    out = {arm.revision for arm in before.experiment.variants if arm.out is not None}
+    return [slot_of(key, arm.revision) for arm in after.experiment.variants if arm.out is None and arm.revision in out]
 
 
 def _pods(memory: Memory, revision: str) -> Iterator[PodFacts]:
@@ -93,9 +160,6 @@ def _may_be_asked(pod: PodFacts, deployment: str) -> bool:
     return not (address.is_link_local or address.is_multicast or address.is_unspecified)
 
 
-def _definition(status: ModelDeploymentStatus, plan: Plan) -> str:
-    rollout = status.rollout
-    assert rollout is not None
-    assert plan.golden is not None
-    text = canonical_json([rollout.revision, str(rollout.started_at), plan.golden.written()])
+def _definition(revision: str, started_at: Timestamp, golden: WarmUp) -> str:
+    text = canonical_json([revision, str(started_at), golden.written()])
     return hashlib.sha256(text.encode()).hexdigest()[:8]

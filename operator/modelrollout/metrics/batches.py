@@ -15,7 +15,7 @@ from urllib.parse import quote_plus
 
 from modelrollout.api.settings import TargetLabels
 
-from . import promql
+from . import pod_names, promql
 
 MOST = 2
 """More batches than this make the selection coarser."""
@@ -89,7 +89,7 @@ def _by_name(label: str, labels: TargetLabels) -> _Selection:
         names = sorted({target.name for target in group})
         if label:
             return (spaces, promql.is_one_of(label, names))
-        return (spaces, promql.matches(labels.pod, f"({promql.any_of(names)}){promql.POD_SUFFIX}"))
+        return (spaces, promql.matches(labels.pod, pod_names.expression(names)))
 
     return _Selection(conditions, lambda target: (("namespace", target.namespace), ("name", target.name)))
 

@@ -71,10 +71,12 @@ def patience(before: Point, after: Point, step: float) -> float:
     return SLACK * max(step, min(rhythm, PATIENCE)) + 1
 
 
-def difference(before: Point, after: Point, start: float, end: float, *, good: bool = False) -> Counts | Gap:
+def difference(  # noqa: PLR0913  two points, a span, and how to read them
+    before: Point, after: Point, start: float, end: float, *, good: bool = False, within: bool = True
+) -> Counts | Gap:
     """What the pod counted from `start` to `end` (seconds since 1970), given its points there.
 
-    `good`: `part` counts the good events. Resets are told by the counters as they are, never by what is made of them: total less
+    `good`: `part` counts the good events. `within`: they are among those of `total`, so there are no more of them. Resets are told by the counters as they are, never by what is made of them: total less
     good may fall by itself, when a request is counted in one before the other.
     """
     known = _gap(before, after, start, end)
@@ -89,7 +91,8 @@ def difference(before: Point, after: Point, start: float, end: float, *, good: b
     if new[0] < old[0] or new[1] < old[1]:
         old = (0.0, 0.0)
     requests = int(new[0] - old[0])
-    part = min(requests, int(new[1] - old[1]))
+    part = int(new[1] - old[1])
+    part = min(requests, part) if within else part
     return Counts(requests, requests - part if good else part)
 
 

@@ -14,7 +14,7 @@ from modelrollout.api.analysis import Metric
 
 from .bounds import Bound
 from .counters import NOTHING, Gap, Point, difference
-from .sides import side
+from .sides import Side, side
 from .subscription import Subscription
 from .tracks import Pods, Track
 
@@ -91,10 +91,10 @@ class CounterTrack(Track):
 
     def _window(self, start: float, end: float, olds: tuple[Points, Points], news: tuple[Points, Points]) -> Window:
         span = (start, end)
-        ours = self._version(olds[0], news[0], span, partial(difference, good=self.candidate.question.good))
+        ours = self._version(olds[0], news[0], span, _counter(self.candidate))
         theirs: ByPod[Counts] | str = ()
         if self.stable is not None:
-            theirs = self._version(olds[1], news[1], span, partial(difference, good=self.stable.question.good))
+            theirs = self._version(olds[1], news[1], span, _counter(self.stable))
         if isinstance(ours, str) or (isinstance(theirs, str) and self._comparing):
             return self._nothing(start, end, ours, theirs)
         stable = () if isinstance(theirs, str) else theirs
@@ -188,6 +188,11 @@ class CounterTrack(Track):
 
 ENOUGH = 10.0
 """Requests after which a candidate's series ought to exist, whatever chance does to small shares."""
+
+
+def _counter(side: Side) -> Callable[[Point, Point, float, float], Counts | Gap]:
+    """How the counters of a version are read between two points."""
+    return partial(difference, good=side.question.good, within=side.question.within)
 
 
 def total(pods: ByPod[Counts]) -> Counts:

@@ -12,9 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from modelrollout.api.analysis import Matcher, Selector
 
-POD_SUFFIX = "-[^-]+-[^-]+"
-"""What follows the Deployment's name in a pod's name: the ReplicaSet's hash and a random part."""
-
 _META = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _UNSAFE = re.compile(r"""[\x00-\x1f\x7f"'`\\]""")
 _PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")

@@ -33,11 +33,12 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """All events, and the bad ones (or, with `good`, the good ones)."""
+    """All events, and the bad ones (or, with `good`, the good ones). `within`: the ones are among the others."""
 
     total: Family
     part: Family
     good: bool = False
+    within: bool = True
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -56,6 +57,7 @@ class Histogram:
     unit: float = 1.0
     good: bool = True
     """A bucket counts the requests that were fast enough."""
+    within: bool = True
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -83,7 +85,7 @@ def question(metric: Metric, preset: RuntimePreset) -> Question:
         bad, good = metric.ratio.bad, metric.ratio.good
         part = bad or good
         assert part is not None
-        return Pair(_family(metric.ratio.total), _family(part), good=bad is None)
+        return Pair(_family(metric.ratio.total), _family(part), good=bad is None, within=metric.part_of_total)
     if metric.disagreement is not None:
         answered = Family(COMPARISONS, (promql.is_one_of(OUTCOME, (AGREE, DISAGREE)),))
         return Pair(answered, Family(COMPARISONS, (promql.is_one_of(OUTCOME, (DISAGREE,)),)))

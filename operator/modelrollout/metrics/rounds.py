@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from modelrollout.api.scalars import Timestamp
 
-from . import promql, tables
+from . import pod_names, promql, tables
 from .asking import Inquiry, Job, Needs, When
 from .counting import CounterTrack
 from .errors import MetricsError, RefusedError, UnavailableError
@@ -206,7 +206,7 @@ def query_of(track: NumberTrack, version: VersionSelector) -> str:
         track.metric.query,
         {
             "namespace": track.subscription.namespace,
-            "pods": f"{promql.exactly(version.deployment)}{promql.POD_SUFFIX}",
+            "pods": pod_names.expression([version.deployment]),
             "revision": version.revision,
             "version": version.version,
         },

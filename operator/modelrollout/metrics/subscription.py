@@ -21,7 +21,18 @@ from modelrollout.api.settings import RuntimePreset
 from modelrollout.rollout.situation import Problem
 
 Key = tuple[str, str]
-"""Namespace and name of the ModelDeployment."""
+"""Namespace and name of the ModelDeployment; with a revision behind the name, one variant of its A/B test (`slot_of`)."""
+_BEHIND = "/"
+
+
+def slot_of(key: Key, revision: str) -> Key:
+    """Where one variant is measured against the control: a rollout of its own to the metrics layer. No name holds a slash."""
+    return key[0], f"{key[1]}{_BEHIND}{revision}"
+
+
+def resource_of(slot: Key) -> Key:
+    """The resource that is measured there."""
+    return slot[0], slot[1].partition(_BEHIND)[0]
 
 
 @dataclass(frozen=True, slots=True)

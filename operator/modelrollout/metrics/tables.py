@@ -7,7 +7,7 @@ pod) is kept as NaN, so that it spoils that pod's window instead of reading as z
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from modelrollout.api.settings import TargetLabels
 from .batches import Target
 from .counters import count
 from .errors import AnswerError
+from .pod_names import owners
 
 Rows = list[Any]
 Row = dict[str, float]
@@ -51,17 +52,30 @@ Presence = dict[float, dict[tuple[str, str], float]]
 Bounds = dict[Target, set[str]]
 
 
+def _targets(
+    labels: TargetLabels, label: str, wanted: Collection[Target]
+) -> Callable[[Mapping[str, str]], Target | None]:
+    """Which of the `wanted` versions a series is about: told by a label, or by the pod's name."""
+    known = {(target.namespace, target.name): target for target in wanted}
+
+    def find(metric: Mapping[str, str]) -> Target | None:
+        space = metric.get(labels.namespace, "")
+        names = (metric.get(label, ""),) if label else owners(metric.get(labels.pod, ""))
+        return next((known[space, name] for name in names if (space, name) in known), None)
+
+    return find
+
+
 def counts(labels: TargetLabels, label: str, wanted: Collection[Target], *, buckets: bool) -> Callable[[Rows], Table]:
     """A parser of counters, for the `wanted` versions."""
-    known = {(target.namespace, target.name): target for target in wanted}
+    target_of = _targets(labels, label, wanted)
 
     def parse(rows: Rows) -> Table:
         table = Table()
         for row in rows:
             metric = row["metric"]
             pod = metric.get(labels.pod, "")
-            name = metric.get(label, "") if label else pod.rsplit("-", 2)[0]
-            target = known.get((metric.get(labels.namespace, ""), name))
+            target = target_of(metric)
             if target is None:
                 continue
             for at, text in _values(row):
@@ -96,14 +110,13 @@ def presence(labels: TargetLabels) -> Callable[[Rows], Presence]:
 
 def bounds(labels: TargetLabels, label: str, wanted: Collection[Target]) -> Callable[[Rows], Bounds]:
     """A parser of the bounds that histograms have, by version."""
-    known = {(target.namespace, target.name): target for target in wanted}
+    target_of = _targets(labels, label, wanted)
 
     def parse(rows: Rows) -> Bounds:
         found: Bounds = {}
         for row in rows:
             metric = row["metric"]
-            name = metric.get(label, "") if label else metric.get(labels.pod, "").rsplit("-", 2)[0]
-            target = known.get((metric.get(labels.namespace, ""), name))
+            target = target_of(metric)
             if target is not None and _is_number(metric["le"]):
                 found.setdefault(target, set()).add(metric["le"])
         return found

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from modelrollout.analysis.window import Answer, Window
 from modelrollout.api.analysis import Metric
 
+from .pod_names import owners
 from .questions import grid
 from .subscription import Subscription
 
@@ -45,7 +46,8 @@ class Pods:
     def _sort(self) -> None:
         found: dict[str, list[str]] = {}
         for pod in self.since:
-            found.setdefault(pod.rsplit("-", 2)[0], []).append(pod)
+            for deployment in owners(pod):
+                found.setdefault(deployment, []).append(pod)
         self.by_deployment = {deployment: tuple(pods) for deployment, pods in found.items()}
 
 

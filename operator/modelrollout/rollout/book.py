@@ -7,7 +7,7 @@ differently. The functions below it return new statuses; nothing here decides an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from modelrollout.api.reasons import Reason
@@ -16,6 +16,9 @@ from modelrollout.api.status import (
     HISTORY_LIMIT,
     REJECTED_LIMIT,
     TIMELINE_LIMIT,
+    ArmStatus,
+    Concluded,
+    ExperimentStatus,
     HistoryEntry,
     MetricStatus,
     Mode,
@@ -31,9 +34,10 @@ from modelrollout.api.status import (
 
 from .capacity import candidate_pods
 from .plan import Plan, PlanStep
-from .situation import RevisionFacts, Situation, Target
+from .situation import ArmFacts, RevisionFacts, Situation, Target, WarmUpFacts
 
 NOTHING = RevisionFacts(exists=False)
+NOTHING_MEASURED = ArmFacts()
 _UNKNOWN_VERSIONS = (Reason.FIRST_VERSION, Reason.STABLE_UNAVAILABLE)
 """Causes to give all traffic at once to a version that nobody has tried."""
 NO_PLAN = Plan(steps=(), replicas=0)
@@ -66,10 +70,35 @@ class Book:
         """The revision that a rollout is about."""
         return next((entry for entry in self.status.revisions if entry.role is Role.CANDIDATE), None)
 
+    @property
+    def experiment(self) -> ExperimentStatus | None:
+        """The A/B test under way."""
+        return self.status.experiment
+
     @cached_property
     def target(self) -> Target | None:
-        """What a valid spec asks for."""
-        return self.situation.target if isinstance(self.situation.target, Target) else None
+        """What a valid spec asks for. Of an A/B test that has ended with a winner that is the winner: the spec is behind."""
+        target = self.situation.target
+        if not isinstance(target, Target):
+            return None
+        if (ended := self.concluded) is None or ended.revision is None:
+            return target
+        return replace(target, revision=ended.revision, version=ended.version or target.version)
+
+    @cached_property
+    def concluded(self) -> Concluded | None:
+        """How the A/B test ended that the spec asks for, if it did; a raised `attempt` asks for another one."""
+        target = self.situation.target
+        if not isinstance(target, Target) or not target.experiment:
+            return None
+        ended = next((one for one in self.status.concluded if one.id == target.experiment), None)
+        return ended if ended and self.plan.attempt <= ended.attempt else None
+
+    @property
+    def tested(self) -> bool:
+        """Whether the spec asks for an A/B test of its own version, rather than for the winner of one that has ended."""
+        target, ended = self.target, self.concluded
+        return target is not None and bool(target.experiment) and (ended is None or ended.revision is None)
 
     def entry(self, revision: str) -> RevisionStatus | None:
         """The recorded entry of a revision."""
@@ -91,10 +120,25 @@ class Book:
             return False
         return not self.direct or rollout.cause in _UNKNOWN_VERSIONS
 
+    def warm_up(self, entry: RevisionStatus) -> WarmUpFacts | None:
+        """What golden requests have shown of a candidate's or variant's pods; None of a version whose pods are sent none."""
+        if entry.role is Role.CANDIDATE and self.warms_up:
+            return self.situation.warm_up
+        if entry.role is Role.VARIANT and self.plan.golden is not None:
+            return self.situation.arms.get(entry.revision, NOTHING_MEASURED).warm_up
+        return None
+
     def usable(self, entry: RevisionStatus) -> int:
-        """Ready pods that count for a weight: of a candidate that is warmed up, the warm ones."""
-        ready = self.ready(entry)
-        return min(ready, self.situation.warm_up.warm) if entry.role is Role.CANDIDATE and self.warms_up else ready
+        """Ready pods that count for a weight: of a version that is warmed up, the warm ones."""
+        ready, found = self.ready(entry), self.warm_up(entry)
+        return ready if found is None else min(ready, found.warm)
+
+    def cold(self, entry: RevisionStatus) -> str:
+        """What is known of pods that are ready and not warm; empty where there are none."""
+        found = self.warm_up(entry)
+        if found is None or found.warm >= self.ready(entry):
+            return ""
+        return found.trouble or "its pods had not answered all requests of rollout.warmUp"
 
     def confirmed(self, entry: RevisionStatus, pods: int) -> bool:
         """Whether so many pods are ready and count, and readiness has not come and gone lately."""
@@ -107,8 +151,8 @@ class Book:
     @property
     def full(self) -> int:
         """R: pods of the revision that carries all traffic."""
-        rollout = self.status.rollout
-        return rollout.replicas if rollout and self.plan.autoscaled else self.plan.replicas
+        recorded = self.status.rollout or self.status.experiment
+        return recorded.replicas if recorded and self.plan.autoscaled else self.plan.replicas
 
     @cached_property
     def step(self) -> PlanStep | None:
@@ -295,20 +339,25 @@ class Ending:
 
 
 def with_history(
-    status: ModelDeploymentStatus, entry: RevisionStatus, now: float, ending: Ending
+    status: ModelDeploymentStatus, entry: RevisionStatus, now: float, ending: Ending, variant: ArmStatus | None = None
 ) -> ModelDeploymentStatus:
-    """The status with the end of a rollout noted, and with it what the metrics said, in place of what those before it had said."""
+    """The status with the end of a rollout noted, and with it what the metrics said, in place of what those before it had said.
+
+    `variant`: of the A/B test under way, where its part in that ends.
+    """
+    under_way = status.rollout if variant is None else status.experiment
+    metrics = status.metrics if variant is None else variant.metrics
     stable = next((other for other in status.revisions if other.role is Role.STABLE), None)
     ended = HistoryEntry(
         revision=entry.revision,
         version=entry.version,
         outcome=ending.outcome,
-        started_at=status.rollout.started_at if status.rollout else Timestamp(now),
+        started_at=under_way.started_at if under_way else Timestamp(now),
         ended_at=Timestamp(now),
         reason=ending.reason,
         message=ending.message[:512],
         against=stable.revision if stable and stable.revision != entry.revision else "",
-        metrics=tuple(metric.model_copy(update=_ENDED) for metric in status.metrics),
+        metrics=tuple(metric.model_copy(update=_ENDED) for metric in metrics),
     )
     before = (one.model_copy(update={"metrics": ()}) if one.metrics else one for one in status.history)
     return status.model_copy(update={"history": (*before, ended)[-HISTORY_LIMIT:]})

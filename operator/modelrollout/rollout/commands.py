@@ -16,12 +16,16 @@ from modelrollout.api.status import (
     COMMANDS_LIMIT,
     Approval,
     CommandOutcome,
+    ExperimentOutcome,
     Mode,
     Outcome,
     Phase,
     TakenCommand,
 )
 
+from .arm_moves import choose, conclude, readmit, take_out
+from .arm_waits import nobody_takes_back
+from .arms import Lane, lanes
 from .book import Book, Ending, with_rejection
 from .moves import Move, reject, start
 from .situation import CommandFacts, EventNote, Target
@@ -87,6 +91,12 @@ def _same(book: Book, command: CommandFacts, reason: Reason, message: str, **fie
 
 
 def _candidate(book: Book, command: CommandFacts) -> None:
+    """Refuses a command that is not for the candidate or, in an A/B test, for the control or a variant."""
+    if (experiment := book.experiment) is not None:
+        named = (experiment.control, *(arm.revision for arm in experiment.variants))
+        if command.revision not in named:
+            raise Refused(f"revision {command.revision} takes no part in the A/B test")
+        return
     if book.candidate is None or book.status.rollout is None:
         raise Refused("no rollout is under way")
     if command.revision != book.candidate.revision:
@@ -95,6 +105,8 @@ def _candidate(book: Book, command: CommandFacts) -> None:
 
 def _approve(book: Book, command: CommandFacts) -> tuple[Move, str]:
     _candidate(book, command)
+    if book.experiment is not None:
+        raise Refused("an A/B test has no steps to approve; promote a variant, or abort the test")
     step = book.status.step
     names = [plan_step.name for plan_step in book.plan.steps]
     if command.step not in names:
@@ -129,6 +141,8 @@ def _resume(book: Book, command: CommandFacts) -> tuple[Move, str]:
 
 def _abort(book: Book, command: CommandFacts) -> tuple[Move, str]:
     _candidate(book, command)
+    if book.experiment is not None:
+        return _abort_test(book, command)
     if book.rejection(command.revision) is not None:
         raise Refused("it was already taken back")
     if book.stable is None:
@@ -138,8 +152,33 @@ def _abort(book: Book, command: CommandFacts) -> tuple[Move, str]:
     return reject(book, Outcome.ABORTED, Reason.ABORTED, message), f"revision {command.revision} taken back"
 
 
+def _abort_test(book: Book, command: CommandFacts) -> tuple[Move, str]:
+    """A variant's Abort takes that one out; that of the control ends the test."""
+    why = f": {command.reason}" if command.reason else ""
+    by = f"by {command.by or 'unknown'}{why}"
+    lane = _lane(book, command)
+    if lane is None:
+        if why_not := nobody_takes_back(book):
+            raise Refused(why_not)
+        message = f"The A/B test was aborted {by}."
+        return conclude(
+            book, ExperimentOutcome.ABORTED, message
+        ), "the A/B test is over; all traffic goes to the control"
+    if lane.arm.out is not None:
+        raise Refused(f"variant {lane.arm.name} was already taken out")
+    ending = Ending(Outcome.ABORTED, Reason.ABORTED, f"Aborted {by}.")
+    return take_out(book, lane, ending), f"variant {lane.arm.name} taken out of the A/B test"
+
+
+def _lane(book: Book, command: CommandFacts) -> Lane | None:
+    """The variant that a command is for; None for the control."""
+    return next((lane for lane in lanes(book) if lane.arm.revision == command.revision), None)
+
+
 def _retry(book: Book, command: CommandFacts) -> tuple[Move, str]:
     rollout = book.status.rollout
+    if book.experiment is not None:
+        return _retry_variant(book, command)
     if rollout is not None and rollout.revision == command.revision and rollout.blocked is not None:
         message = f"revision {command.revision} is tried again"
         cleared = rollout.model_copy(update={"blocked": None})
@@ -153,8 +192,40 @@ def _retry(book: Book, command: CommandFacts) -> tuple[Move, str]:
     return _same(book, command, Reason.RETRIED, message, rejected=others), message
 
 
+def _retry_variant(book: Book, command: CommandFacts) -> tuple[Move, str]:
+    _candidate(book, command)
+    lane = _lane(book, command)
+    if lane is None or lane.arm.out is None:
+        raise Refused(f"revision {command.revision} was not taken out of the A/B test")
+    if lane.entry.weight:
+        raise Refused("it is still being taken out; try again in a moment")
+    message = f"variant {lane.arm.name} takes part in the A/B test again"
+    move = _same(book, command, Reason.RETRIED, message)
+    return replace(move, status=readmit(book, lane)), message
+
+
+def _choose(book: Book, command: CommandFacts) -> tuple[Move, str]:
+    """A person decides an A/B test."""
+    lane = _lane(book, command)
+    if lane is None:
+        raise Refused("that is the control; abort the A/B test to keep it")
+    if lane.arm.out is not None:
+        raise Refused(f"variant {lane.arm.name} was taken out of the A/B test")
+    if lane.arm.loaded_at is None:
+        raise Refused(f"variant {lane.arm.name} is not ready yet")
+    if why_not := nobody_takes_back(book):
+        raise Refused(why_not)
+    by = command.by or "unknown"
+    message = f"V{lane.label[1:]} was chosen by {by}."
+    return choose(
+        book, lane, message
+    ), f"variant {lane.arm.name} is promoted by {by}: all traffic as soon as all its pods are ready"
+
+
 def _promote(book: Book, command: CommandFacts) -> tuple[Move, str]:
     _candidate(book, command)
+    if book.experiment is not None:
+        return _choose(book, command)
     rollout = book.status.rollout
     assert rollout is not None
     if book.rejection(command.revision) is not None:
@@ -168,7 +239,7 @@ def _promote(book: Book, command: CommandFacts) -> tuple[Move, str]:
 
 def _undo(book: Book, command: CommandFacts) -> tuple[Move, str]:
     stable = book.stable
-    if book.candidate is not None:
+    if book.candidate is not None or book.experiment is not None:
         raise Refused("a rollout is under way; abort it instead")
     if stable is None or command.revision != stable.revision:
         raise Refused(f"revision {command.revision} is not stable")

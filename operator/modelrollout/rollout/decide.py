@@ -8,7 +8,7 @@ the operator can be killed in.
 from __future__ import annotations
 
 from modelrollout.api.scalars import Span
-from modelrollout.api.status import MetricStatus, ModelDeploymentStatus
+from modelrollout.api.status import ArmStatus, ExperimentStatus, GoalStatus, MetricStatus, ModelDeploymentStatus
 
 from .book import Book
 from .evidence import fold
@@ -94,6 +94,16 @@ _NOTHING_MEASURED = {
 }
 
 
+def _essence_of_test(experiment: ExperimentStatus) -> ExperimentStatus:
+    def spared(arm: ArmStatus) -> ArmStatus:
+        metrics = tuple(metric.model_copy(update=_NOTHING_MEASURED) for metric in arm.metrics)
+        goal = arm.goal and GoalStatus(better=arm.goal.better)
+        return arm.model_copy(update={"loading": _NOTHING_COVERED, "metrics": metrics, "goal": goal})
+
+    arms = tuple(spared(arm) for arm in experiment.variants)
+    return experiment.model_copy(update={"variants": arms, "covered": _NOTHING_COVERED, "covered_through": None})
+
+
 def essence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     """The status without its progress: what must be written at once when it changes.
 
@@ -115,5 +125,12 @@ def essence(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
         for entry in status.revisions
     )
     traffic = status.traffic.model_copy(update={"measured": None})
-    kept = {"metrics": metrics, "step": step, "rollout": rollout, "revisions": revisions, "traffic": traffic}
+    kept: dict[str, object] = {
+        "metrics": metrics,
+        "step": step,
+        "rollout": rollout,
+        "revisions": revisions,
+        "traffic": traffic,
+    }
+    kept["experiment"] = status.experiment and _essence_of_test(status.experiment)
     return status.model_copy(update=kept | {"seen_at": None})

@@ -23,9 +23,9 @@ from modelrollout.api.status import (
     RevisionStatus,
     RolloutStatus,
     StepStatus,
-    WarmUpStatus,
 )
 
+from .arm_evidence import carry_arms, fold_arms, stretch, warmth
 from .book import Book, change, change_each
 from .plan import PlanStep
 from .situation import Situation
@@ -50,7 +50,9 @@ def fold(situation: Situation) -> ModelDeploymentStatus:
     status = _traffic(Book(situation, status))
     status = _warm(situation, status)
     status = _rollout(Book(situation, status), tick(situation))
-    counting = status.rollout is not None or any(entry.unready is not None for entry in status.revisions)
+    status = fold_arms(Book(situation, status), tick(situation))
+    under_way = status.rollout is not None or status.experiment is not None
+    counting = under_way or any(entry.unready is not None for entry in status.revisions)
     return status.model_copy(update={"seen_at": Timestamp(situation.now) if counting else None})
 
 
@@ -81,19 +83,8 @@ def _traffic(book: Book) -> ModelDeploymentStatus:
 
 def _warm(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     """What the golden requests have shown, on its record: a restart of the operator asks none of these pods again."""
-    rollout, facts = status.rollout, situation.warm_up
-    if rollout is None or facts.definition == (rollout.warm_up.definition if rollout.warm_up else "") == "":
-        return status
-    shown = None
-    if facts.definition:
-        slowest = f"{1000 * facts.slowest:.0f}ms" if facts.slowest is not None else None
-        shown = WarmUpStatus(
-            definition=facts.definition, warm=facts.warm, slowest=slowest, pods=facts.pods[:WARM_PODS_LIMIT]
-        )
-        before = rollout.warm_up
-        if before is not None and before.definition == shown.definition and shown.slowest is None:
-            shown = shown.model_copy(update={"slowest": before.slowest})
-    if shown == rollout.warm_up:
+    rollout = status.rollout
+    if rollout is None or (shown := warmth(situation.warm_up, rollout.warm_up, WARM_PODS_LIMIT)) == rollout.warm_up:
         return status
     return status.model_copy(update={"rollout": rollout.model_copy(update={"warm_up": shown})})
 
@@ -256,12 +247,10 @@ def carry(observed: ModelDeploymentStatus, remembered: ModelDeploymentStatus | N
 
     Only if both speak of the same step of the same rollout at the same applied weight; otherwise what was written wins.
     """
-    if remembered is None or observed.rollout is None or remembered.rollout is None:
+    if remembered is None or (observed.rollout is None and observed.experiment is None):
         return observed
     if _identity(observed) != _identity(remembered) or (remembered.seen_at or 0.0) < (observed.seen_at or 0.0):
         return observed
-    counted = {"loading": remembered.rollout.loading, "unscheduled": remembered.rollout.unscheduled}
-    rollout = observed.rollout.model_copy(update=counted)
     known = {entry.revision: entry for entry in remembered.revisions}
     status = change_each(
         observed,
@@ -276,7 +265,11 @@ def carry(observed: ModelDeploymentStatus, remembered: ModelDeploymentStatus | N
             else entry
         ),
     )
-    progress = {"rollout": rollout, "metrics": remembered.metrics, "seen_at": remembered.seen_at}
+    progress: dict[str, object] = {"metrics": remembered.metrics, "seen_at": remembered.seen_at}
+    progress["experiment"] = carry_arms(observed.experiment, remembered.experiment)
+    if observed.rollout and remembered.rollout:
+        waited = {name: getattr(remembered.rollout, name) for name in ("loading", "unscheduled")}
+        progress["rollout"] = observed.rollout.model_copy(update=waited)
     if observed.step and remembered.step:
         counted = {name: getattr(remembered.step, name) for name in ("covered", "covered_through", "spent")}
         progress["step"] = observed.step.model_copy(update=counted)
@@ -291,6 +284,7 @@ def progress(status: ModelDeploymentStatus) -> ModelDeploymentStatus:
         rollout=status.rollout,
         step=status.step,
         metrics=status.metrics,
+        experiment=status.experiment,
         traffic=status.traffic,
         seen_at=status.seen_at,
     )
@@ -301,6 +295,7 @@ def _identity(status: ModelDeploymentStatus) -> tuple[object, ...]:
     return (
         rollout and (rollout.revision, rollout.started_at, rollout.mode, rollout.loaded_at),
         step and (step.name, step.index, step.started_at, step.applied_at),
+        status.experiment and stretch(status.experiment),
         status.traffic.set_at,
         status.traffic.applied_at,
         status.plan,

@@ -23,32 +23,32 @@ def pods_in_place(book: Book) -> dict[str, int]:
     stable, candidate, pods = book.stable, book.candidate, dict[str, int]()
     if candidate is None:
         if stable is not None:
-            returns = not _another_follows(book) and not in_the_place(book, stable)
+            returns = not _another_follows(book) and not in_the_place(book, stable.revision)
             pods[stable.revision] = book.plan.replicas if stable.replicas or returns else 0
         return pods
     if stable is not None:
         replaced = book.status.down is not None or (candidate.weight == FULL_WEIGHT and book.drained)
         pods[stable.revision] = book.full if stable.replicas and not replaced else 0
-    free = bool(candidate.replicas) or stable is None or not in_the_place(book, candidate)
+    free = bool(candidate.replicas) or not in_the_place(book, candidate.revision)
     pods[candidate.revision] = book.full if free else candidate.replicas
     return pods
 
 
-def in_the_place(book: Book, newcomer: RevisionStatus) -> tuple[RevisionStatus, ...]:
-    """The versions whose pods must be gone before a newcomer's start; one that is kept warm has a place of its own."""
+def in_the_place(book: Book, newcomer: str) -> tuple[RevisionStatus, ...]:
+    """The versions whose pods must be gone before the start of a newcomer (a revision); one that is kept warm has a place of its own."""
 
     def there(entry: RevisionStatus) -> bool:
         warm = entry.warm_until is not None and entry.warm_until > book.now
         facts = book.facts(entry.revision)
         return not warm and bool(entry.replicas or facts.replicas or facts.pods or facts.ending)
 
-    return tuple(entry for entry in book.status.revisions if entry.revision != newcomer.revision and there(entry))
+    return tuple(entry for entry in book.status.revisions if entry.revision != newcomer and there(entry))
 
 
 def left_behind(book: Book) -> tuple[RevisionStatus, ...]:
     """What is in the place beside stable: it goes before stable is stopped, or the gap would be the longer."""
     assert book.candidate is not None
-    return tuple(entry for entry in in_the_place(book, book.candidate) if entry.role is Role.FORMER)
+    return tuple(entry for entry in in_the_place(book, book.candidate.revision) if entry.role is Role.FORMER)
 
 
 def _another_follows(book: Book) -> bool:

@@ -38,7 +38,7 @@ from .book import (
     without_rollout,
 )
 from .capacity import candidate_pods, stable_pods
-from .in_place import pods_in_place, stopped, with_order
+from .in_place import in_the_place, pods_in_place, stopped, with_order
 from .outlook import outlook
 from .plan import PlanStep
 from .situation import EventNote, Target
@@ -80,7 +80,7 @@ def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
     full = full or plan.replicas
     first = FULL_WEIGHT if mode is Mode.DIRECT else plan.steps[0].share
     pods = full if mode is Mode.DIRECT else candidate_pods(plan, full, first)
-    if plan.in_place and stable is not None:
+    if plan.in_place and (stable is not None or in_the_place(book, target.revision)):
         pods = 0
     if plan.surge is not None and stable is not None and full:
         pods = min(pods, plan.surge, room(book, target.revision))
@@ -368,7 +368,7 @@ def recorded_pods(book: Book) -> dict[str, int]:
     pods: dict[str, int] = {}
     if candidate is None:
         if stable is not None:
-            pods[stable.revision] = plan.replicas
+            pods[stable.revision] = plan.replicas if book.experiment is None else book.full
         return pods
     full = book.full
     if book.direct:

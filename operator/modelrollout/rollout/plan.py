@@ -15,6 +15,7 @@ from typing import Any
 from modelrollout.analysis.terms import Terms
 from modelrollout.api.analysis import Analysis, Metric, OnInconclusive, Probability, StepKind
 from modelrollout.api.base import canonical_json
+from modelrollout.api.experiment import Assignment, End, Goal
 from modelrollout.api.scalars import FULL_WEIGHT, Duration, Weight
 from modelrollout.api.settings import Settings
 from modelrollout.api.shadow import Comparison, Shadow
@@ -32,6 +33,8 @@ from modelrollout.api.spec import (
 from modelrollout.api.warmup import WarmUp
 
 HOUR = 3600.0
+USUAL_TEST = 7 * 24 * HOUR
+"""How long an A/B test is expected to take that does not say so."""
 FEWEST_WINDOWS = 60
 """For which the evidence is prepared at least."""
 CANARY_STEPS: tuple[tuple[int, str], ...] = ((1, "1h"), (5, "3h"), (10, "4h"), (25, "16h"), (50, "24h"), (100, "0s"))
@@ -47,6 +50,8 @@ DEFAULT_STEPS[Strategy.SHADOW] = (
     Step(shadow=Shadow(percent=Weight(FULL_WEIGHT)), hold=Duration("1h")),
     *DEFAULT_STEPS[Strategy.CANARY],
 )
+DEFAULT_STEPS[Strategy.AB_TEST] = DEFAULT_STEPS[Strategy.CANARY]
+"""An A/B test goes by none; whatever would ask for one finds the most careful."""
 STEP_NAMES: dict[Strategy, dict[StepKind, str]] = {
     Strategy.BLUE_GREEN: {StepKind.PREVIEW: "preview", StepKind.BAKE: "bake"},
     Strategy.REPLACE: {StepKind.BAKE: "bake"},
@@ -79,6 +84,21 @@ class PlanStep:
     def kind(self) -> StepKind:
         """By weight, and whether it mirrors."""
         return kind_of(self.weight, self.mirror)
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """An A/B test as the plan has it: shares by name of variant, who meets which, and how it ends. `duration` in seconds."""
+
+    shares: tuple[tuple[str, Weight], ...]
+    assignment: Assignment = field(default_factory=Assignment)
+    duration: float | None = None
+    goal: Goal | None = None
+    end: End = End.MANUAL
+
+    def share(self, name: str) -> Weight:
+        """The share of a variant; 0 for one that the plan does not know."""
+        return dict(self.shares).get(name, Weight(0))
 
 
 def kind_of(weight: int, mirror: int = 0) -> StepKind:
@@ -125,6 +145,7 @@ class Plan:
     by_evidence: bool = False
     false_rollback: float = 0.01
     bad_promotion: float = 0.05
+    experiment: Experiment | None = None
     router: str = "Service"
     coarse: bool = False
     text: str = field(default="{}", compare=False, repr=False)
@@ -149,12 +170,21 @@ class Plan:
         return tuple(shadow.compare for shadow in shadows if shadow is not None and shadow.compare is not None)
 
     @cached_property
+    def terms_of_variants(self) -> Terms:
+        """What the tests of one variant have in common: all variants share the probability that a sound one is taken out."""
+        variants = len(self.experiment.shares) if self.experiment else 1
+        return replace(self.terms, alpha=self.false_rollback / variants)
+
+    @cached_property
     def planned_windows(self) -> int:
         """Windows that the rollout is expected to have: over so many the evidence spreads its stakes.
 
         Those of all holds; a person who is to approve a step is expected to take an hour. Never less than a quarter of an hour's at the
-        usual interval: beyond the plan stakes halve again and again, and a step may last much longer than its hold.
+        usual interval: beyond the plan stakes halve again and again, and a step may last much longer than its hold. An A/B test has
+        those of its duration.
         """
+        if self.experiment is not None:
+            return max(FEWEST_WINDOWS, round((self.experiment.duration or USUAL_TEST) / self.interval))
         expected = sum(max(step.hold, HOUR if step.approval else 0.0) for step in self.steps if step.share)
         return max(FEWEST_WINDOWS, round(expected / self.interval))
 
@@ -212,6 +242,7 @@ def resolve(spec: ModelDeploymentSpec, settings: Settings, preset_metrics: tuple
         by_evidence=rollout.pace is Pace.EVIDENCE,
         false_rollback=_probability(analysis.false_rollback_probability, 0.01),
         bad_promotion=_probability(analysis.bad_promotion_probability, 0.05),
+        experiment=_experiment(rollout),
         router=spec.traffic.router if spec.traffic else "Service",
         coarse=bool(spec.traffic and spec.traffic.service and spec.traffic.service.coarse == "Accept"),
         text=canonical_json({name: written[name] for name in PLAN_FIELDS if name in written}),
@@ -231,6 +262,18 @@ def _steps(rollout: Rollout, late: float) -> tuple[PlanStep, ...]:
     if written[-1].weight < FULL_WEIGHT:
         written.append(Step(weight=Weight(FULL_WEIGHT)))
     return tuple(_named([_step(step, late, strategy) for step in written]))
+
+
+def _experiment(rollout: Rollout) -> Experiment | None:
+    if rollout.strategy is not Strategy.AB_TEST:
+        return None
+    return Experiment(
+        shares=tuple((variant.name, variant.weight) for variant in rollout.variants or ()),
+        assignment=rollout.assignment or Assignment(),
+        duration=None if rollout.duration is None else rollout.duration.seconds,
+        goal=rollout.goal,
+        end=rollout.end or End.MANUAL,
+    )
 
 
 def _full_candidate(rollout: Rollout) -> bool:

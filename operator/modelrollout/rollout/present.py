@@ -20,6 +20,7 @@ from modelrollout.api.status import (
     TrafficStatus,
 )
 
+from .arms import running
 from .book import Book
 from .evidence import measured
 from .hold import advance_at, required
@@ -34,7 +35,7 @@ def present(book: Book, answer: Move | Wait) -> ModelDeploymentStatus:
     stalled = isinstance(answer, Wait) and answer.stalled
     spec_problem = book.situation.target if isinstance(book.situation.target, Problem) else None
     reason, message = answer.reason, answer.message
-    if spec_problem is not None and book.candidate is not None:
+    if spec_problem is not None and (book.candidate is not None or book.experiment is not None):
         # A rollout that goes on by the accepted plan does not hide that the spec is broken.
         stalled, message = True, f"{spec_problem.message} The rollout goes on by the last accepted plan: {message}"
         reason = Reason(spec_problem.reason)
@@ -82,13 +83,15 @@ def _selector(book: Book, serving: RevisionStatus | None) -> str:
 
 
 def _desired(book: Book) -> Desired:
-    target = book.situation.target
-    if isinstance(target, Problem):
+    target = book.target
+    if target is None:
         return Desired(state=DesiredState.INVALID)
     state = DesiredState.QUEUED
     if book.rejection(target.revision) is not None:
         state = DesiredState.REJECTED
-    elif book.candidate is not None and book.candidate.revision == target.revision:
+    elif (book.candidate is not None and book.candidate.revision == target.revision) or (
+        book.experiment is not None and book.experiment.id == target.experiment
+    ):
         state = DesiredState.RUNNING
     elif book.stable is not None and book.stable.revision == target.revision:
         state = DesiredState.SERVING
@@ -113,11 +116,11 @@ def _traffic(book: Book) -> TrafficStatus:
 
 
 def _summary(book: Book, serving: RevisionStatus | None, reason: Reason) -> Summary:
-    candidate, step = book.candidate, book.status.step
+    candidate, step, tested = book.candidate, book.status.step, running(book)
     return Summary(
         stable=book.stable.version if book.stable else "",
-        candidate=candidate.version if candidate else "",
-        weight=_share(candidate) if candidate else "",
+        candidate=candidate.version if candidate else ", ".join(lane.entry.version for lane in tested),
+        weight=_share(candidate) if candidate else ", ".join(lane.entry.weight.percent for lane in tested),
         step=f"{step.index}/{step.total}" if step and candidate and not book.direct else "",
         ready=f"{serving.ready_replicas}/{serving.replicas}" if serving else "0/0",
         reason=reason,
@@ -138,7 +141,7 @@ def _conditions(
     serving = _serving(book)
     available = bool(serving and serving.weight and book.ready(serving))
     outcome = status.history[-1].outcome if status.history else None
-    succeeded = "Unknown" if book.candidate or outcome is None else str(outcome is Outcome.PROMOTED)
+    succeeded = "Unknown" if book.candidate or book.experiment or outcome is None else str(outcome is Outcome.PROMOTED)
     text = status.message
     wanted = (
         ("Ready", str(ready), reason, text),
@@ -193,6 +196,9 @@ def _is_ready(book: Book, answer: Move | Wait, *, stalled: bool) -> bool:
     if target is None or stalled:
         return False
     stable, candidate = book.stable, book.candidate
+    if book.experiment is not None:
+        planned = answer.phase in (Phase.PROGRESSING, Phase.PAUSED)
+        return book.plan.ready_when_serving and planned and book.experiment.id == target.experiment
     if candidate is not None:
         planned = answer.phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.PROMOTING)
         return book.plan.ready_when_serving and planned and candidate.revision == target.revision

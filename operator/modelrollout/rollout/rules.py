@@ -16,6 +16,25 @@ from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT, Timestamp, Weight
 from modelrollout.api.status import Mode, Outcome, Phase, RevisionStatus, Role, StepStatus, TimelineEntry, Verdict
 
+from .arm_rules import (
+    ab_test_is_decided,
+    ab_test_runs,
+    ab_test_starts,
+    ab_test_without_variants_ends,
+    abort_of_a_test_goes_first,
+    failed_guard_takes_a_variant_out,
+    lowered_shares_are_followed,
+    raised_attempt_readmits_variants,
+    superseded_test_is_withdrawn,
+    taken_out_variant_gives_back,
+    unstable_variant_is_taken_out,
+    variant_that_does_not_load_is_taken_out,
+    variant_without_ready_pod_gives_back,
+    variant_without_series_is_taken_out,
+    variants_take_their_shares,
+    wrong_answer_takes_a_variant_out,
+)
+from .arms import pods_of_variants
 from .book import Book, Ending, change_each, with_weight
 from .capacity import candidate_pods
 from .commands import take, untaken
@@ -183,16 +202,9 @@ def load_deadline_takes_back(book: Book) -> Move | None:
         return None
     if book.usable(candidate) >= book.pods_needed > 0:
         return None  # It is ready and being confirmed; should it lose a pod again, that was too late.
-    trouble = book.facts(candidate.revision).trouble or _cold(book, candidate) or "no pod became ready"
+    trouble = book.facts(candidate.revision).trouble or book.cold(candidate) or "no pod became ready"
     message = f"Not ready within {span(book.plan.load_deadline)}: {trouble}. No traffic was moved."
     return reject(book, Outcome.FAILED, Reason.MODEL_LOAD_FAILED, message)
-
-
-def _cold(book: Book, candidate: RevisionStatus) -> str:
-    """What is known of pods that were ready in time and not warm."""
-    if book.usable(candidate) >= book.ready(candidate):
-        return ""
-    return book.situation.warm_up.trouble or "its pods had not answered all requests of rollout.warmUp"
 
 
 def wrong_answer_takes_back(book: Book) -> Move | None:
@@ -295,7 +307,10 @@ def raised_attempt_revives(book: Book) -> Move | None:
 def superseded_candidate_is_withdrawn(book: Book) -> Move | Wait | None:
     """The spec asks for something else: the candidate goes to 0 first, unless it may finish."""
     candidate, target, stable = book.candidate, book.target, book.stable
-    if candidate is None or target is None or target.revision == candidate.revision or _may_finish(book):
+    if candidate is None or target is None or _may_finish(book):
+        return None
+    stepping_into_a_test = book.tested and not book.direct
+    if target.revision == candidate.revision and not stepping_into_a_test:
         return None
     if candidate.weight and stable is not None and not stopped(book):
         pods = max(1, min(stable.replicas, book.full)) if book.full else 0
@@ -317,6 +332,8 @@ def _may_finish(book: Book) -> bool:
     if stable is None:
         # It serves everything and nothing else could: it becomes stable in a moment, and the spec's turn comes then.
         return candidate is not None and candidate.weight > 0
+    if book.tested and not book.direct:
+        return False  # the plan of an A/B test has no steps by which it could
     return book.plan.finish_when_superseded and target.revision != stable.revision and not unwanted
 
 
@@ -363,7 +380,7 @@ def _stands_in(planned: PlanStep, step: StepStatus, candidate: RevisionStatus, *
 
 def pods_follow_the_plan(book: Book) -> Move | None:
     """Edited replicas, or capacity that a weight needs, change the recorded pod counts."""
-    return scale(book, recorded_pods(book))
+    return scale(book, recorded_pods(book) | pods_of_variants(book))
 
 
 def former_versions_leave(book: Book) -> Move | None:
@@ -371,8 +388,10 @@ def former_versions_leave(book: Book) -> Move | None:
     if not book.drained:
         return None
 
+    # Somebody waits for what the pods run on.
+    wanted = book.plan.in_place or (book.plan.surge is not None and book.candidate is not None)
+
     def later(entry: RevisionStatus) -> RevisionStatus:
-        wanted = book.plan.in_place or (book.plan.surge is not None and book.candidate is not None)
         warm = entry.warm_until and entry.warm_until > book.now
         if entry.role is not Role.FORMER or (warm and (book.plan.in_place or not wanted)):
             return entry
@@ -390,6 +409,7 @@ def former_versions_leave(book: Book) -> Move | None:
         and not entry.replicas
         and not entry.kept_until
         and not book.facts(entry.revision).pods
+        and not (wanted and book.facts(entry.revision).ending)  # once it is forgotten, nobody counts them
     ]
     if gone:
         status = status.model_copy(
@@ -406,13 +426,18 @@ def former_versions_leave(book: Book) -> Move | None:
 
 
 def new_candidate_starts(book: Book) -> Move | None:
-    """The spec asks for a revision that is neither running nor rejected."""
+    """The spec asks for a revision that is neither running nor rejected. The control of an A/B test takes no steps of its own.
+
+    The winner of one that was taken back, or withdrawn, before it was stable takes the default steps when it is asked for again.
+    """
     target, stable = book.target, book.stable
-    if target is None or book.candidate is not None or book.situation.plan is None:
+    if target is None or book.candidate is not None or book.experiment is not None or book.situation.plan is None:
         return None
     if book.rejection(target.revision) is not None or (stable is not None and target.revision == stable.revision):
         return None
     cause = _why_at_once(book, target.revision)
+    if book.tested and not cause:
+        return None
     return start(book, target, Mode.DIRECT if cause else Mode.STEPS, cause)
 
 
@@ -579,11 +604,11 @@ def last_step_promotes(book: Book) -> Move | None:
 def one_version_at_a_time(book: Book) -> Move | Wait | None:
     """Replace: stable is stopped when nothing else is in the way, and the candidate starts in its place once that is free."""
     candidate, stable = book.candidate, book.stable
-    if not book.plan.in_place or candidate is None or stable is None or not book.full:
+    if not book.plan.in_place or candidate is None or not book.full:
         return None
     if candidate.weight == FULL_WEIGHT or book.confirmed(candidate, book.full):
         return None  # what is ready in full beside stable needs no place
-    if stable.replicas:
+    if stable is not None and stable.replicas:
         return _before_the_stop(book, candidate, stable) or stop(book)
     if not candidate.replicas:
         return place_is_awaited(book)
@@ -629,18 +654,29 @@ RULES: tuple[Rule, ...] = (
     deletion_changes_nothing,
     lost_status_is_read_from_the_cluster,
     abort_goes_first,
+    abort_of_a_test_goes_first,
     failed_metric_takes_back,
     unstable_candidate_takes_back,
     wrong_answer_takes_back,
     scheduling_deadline_takes_back,
     load_deadline_takes_back,
+    failed_guard_takes_a_variant_out,
+    unstable_variant_is_taken_out,
+    wrong_answer_takes_a_variant_out,
+    variant_that_does_not_load_is_taken_out,
+    variant_without_series_is_taken_out,
+    taken_out_variant_gives_back,
+    variant_without_ready_pod_gives_back,
     rejected_candidate_returns,
     candidate_without_ready_pod_gives_back,
     missing_series_give_back,
     impossible_mirror_gives_back,
     command_is_taken,
     raised_attempt_revives,
+    raised_attempt_readmits_variants,
     superseded_candidate_is_withdrawn,
+    superseded_test_is_withdrawn,
+    ab_test_without_variants_ends,
     edited_steps_are_followed,
     pods_follow_the_plan,
     former_versions_leave,
@@ -652,5 +688,10 @@ RULES: tuple[Rule, ...] = (
     step_is_held,
     next_step_begins,
     last_step_promotes,
+    ab_test_starts,
+    lowered_shares_are_followed,
+    variants_take_their_shares,
+    ab_test_is_decided,
+    ab_test_runs,
     nothing_to_do,
 )

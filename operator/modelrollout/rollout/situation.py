@@ -18,11 +18,27 @@ from .plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
+class Arm:
+    """A variant of an A/B test that the spec asks for. `written`: its own fields, to be written into the spec should it win."""
+
+    name: str
+    revision: str
+    version: str
+    written: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """What the spec asks for: the revision that it names and the version in words."""
+    """What the spec asks for: the revision that it names and the version in words.
+
+    `arms`: the variants of an A/B test, for which that revision is the control. `experiment` names the test: whatever has the same
+    control and variants is the same test, whatever their shares.
+    """
 
     revision: str
     version: str
+    experiment: str = ""
+    arms: tuple[Arm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +139,16 @@ class WarmUpFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ArmFacts:
+    """What is known of one variant beside the control; as the fields of a Situation of the same names."""
+
+    windows: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
+    problem: Problem | None = None
+    preflight: PreflightFacts = PreflightFacts()
+    warm_up: WarmUpFacts = WarmUpFacts()
+
+
+@dataclass(frozen=True, slots=True)
 class CommandFacts:
     """One RolloutCommand that has no outcome yet."""
 
@@ -155,7 +181,7 @@ class Situation:
     first, those after the step's `appliedAt` that the sampler still has, overlapping what was counted before.
     `problems`: what stands in the way of acting (foreign object, gateway missing, refusal by the server).
     `metrics_problem`: the provider cannot be asked at all (unknown name), or the series are missing.
-    `preflight`: looked at before the first weight only.
+    `preflight`: looked at before the first weight only. `arms`: the same of each variant of an A/B test, by revision.
     `deleting`: the resource is being deleted. `tester_header`, `preview_url`: how testers reach a revision, and the
     candidate, to be shown; `preview_problem`: why they do not, in words.
     """
@@ -177,6 +203,7 @@ class Situation:
     preflight: PreflightFacts = PreflightFacts()
     mirror: MirrorFacts = MirrorFacts()
     warm_up: WarmUpFacts = WarmUpFacts()
+    arms: Mapping[str, ArmFacts] = field(default_factory=dict)
     timing: Timing = Timing()
     deleting: bool = False
     tester_header: str = ""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import overload
 
 from modelrollout.api.reasons import Reason
 from modelrollout.api.scalars import FULL_WEIGHT
-from modelrollout.api.status import Phase, Rejection, Role
+from modelrollout.api.status import Concluded, ExperimentOutcome, Phase, Rejection, Role
 
 from .book import Book
 from .capacity import need
 from .in_place import in_the_place, stopped
 from .moves import NEVER_SERVED, Wait
 from .plan import PlanStep
-from .situation import Problem
+from .situation import Problem, Target
 from .words import at, carries, exactly, percent
 
 ROUTE_PATIENCE = 30.0
@@ -125,7 +126,7 @@ def place_is_awaited(book: Book) -> Wait:
     """Pods that are in the candidate's place are on their way out."""
     candidate = book.candidate
     assert candidate is not None
-    going = in_the_place(book, candidate)
+    going = in_the_place(book, candidate.revision)
     names = ", ".join(entry.version for entry in going if entry.role is Role.FORMER or stopped(book))
     message = f"Version {candidate.version} starts as soon as the last pod of version {names} is gone."
     return Wait(Phase.DEPLOYING, Reason.REPLACING, message)
@@ -168,6 +169,7 @@ def route_is_pending(book: Book) -> Wait:
     route, traffic = book.situation.route, book.status.traffic
     candidate = book.candidate
     wanted = carries(candidate.weight, candidate.mirror) if candidate else percent(FULL_WEIGHT)
+    wanted = "the shares" if book.experiment is not None else wanted
     wake: tuple[float, ...] = (route.since + book.situation.timing.settle,) if route.since is not None else ()
     late = traffic.set_at is not None and book.now - traffic.set_at > ROUTE_PATIENCE
     if late and route.problem:
@@ -214,13 +216,58 @@ def _unfulfilled(book: Book) -> Wait | None:
     if isinstance(situation.target, Problem):
         phase, text = Phase.HEALTHY if stable else Phase.FAILED, f"{situation.target.message} Until then {serving}."
         return Wait(phase, Reason(situation.target.reason), text, stalled=True)
-    rejection = book.rejection(situation.target.revision)
+    target = book.target
+    assert target is not None
+    rejection = book.rejection(target.revision)
     if rejection is not None:
         return _taken_back(book, rejection, serving)
+    if book.tested and (untested := _untested(book, target, serving)) is not None:
+        return untested
     if situation.problems:
         problem = situation.problems[0]
         return Wait(Phase.HEALTHY if stable else Phase.DEPLOYING, Reason(problem.reason), problem.message, stalled=True)
     return None
+
+
+def _untested(book: Book, target: Target, serving: str) -> Wait | None:
+    """Why the A/B test that the spec asks for is not held, if something stands in its way."""
+    stable, name = book.stable, book.situation.name
+    if stable is not None and stable.revision != target.revision:
+        text = (
+            f"The A/B test's control is version {target.version}, the spec's own, but {serving}. Roll version {target.version} out first"
+            f" with another strategy, or write it under rollout.variants and version {stable.version} into the spec."
+        )
+        return Wait(Phase.HEALTHY, Reason.CONTROL_NOT_STABLE, text, stalled=True)
+    bound = [found for arm in target.arms if (found := book.rejection(arm.revision)) is not None]
+    ended = book.concluded
+    failed = ended is not None and ended.outcome is ExperimentOutcome.FAILED
+    if failed or (ended is None and target.arms and len(bound) == len(target.arms)):
+        versions = ", ".join(found.version for found in bound)
+        text = (
+            f"All variants of the A/B test were taken out (versions {versions}). Now {serving}. Change them, take the test out of the spec,"
+            f" or raise spec.rollout.attempt to try them again. The whole record: `kubectl modelrollout report {name}`."
+        )
+        return Wait(Phase.FAILED, Reason.EXPERIMENT_FAILED, text, stalled=True)
+    return None
+
+
+def _after_the_test(book: Book, ended: Concluded) -> Wait:
+    """What remains to be done once the test that the spec asks for has ended."""
+    target, stable = book.target, book.stable
+    assert target is not None
+    assert stable is not None
+    if ended.revision is None:
+        text = (
+            f"{ended.message} Version {stable.version} serves all traffic. The spec still lists the test; take it out."
+        )
+        return Wait(Phase.HEALTHY, Reason.STABLE_KEPT, text)
+    arm = next((arm for arm in target.arms if arm.revision == ended.revision), None)
+    fields = f" {arm.written}" if arm is not None and arm.written else ""
+    text = (
+        f"Variant {ended.winner} (version {ended.version}) won the A/B test and serves all traffic, but the spec is behind. Write into the spec"
+        f"{fields}, and take rollout.strategy ABTest and its variants out; nothing restarts."
+    )
+    return Wait(Phase.HEALTHY, Reason.SPEC_BEHIND, text)
 
 
 def _steady(book: Book) -> Wait:
@@ -234,6 +281,8 @@ def _steady(book: Book) -> Wait:
         return Wait(Phase.ROLLING_BACK, Reason.RETURNING, f"Version {stable.version} starts again.", wake)
     if not book.applied:
         return route_is_pending(book)
+    if (ended := book.concluded) is not None:
+        return replace(_after_the_test(book, ended), wake=wake)
     if not book.plan.replicas and not book.plan.autoscaled:
         return Wait(Phase.HEALTHY, Reason.SCALED_TO_ZERO, f"Version {stable.version} is stable and scaled to 0.", wake)
     warm = next((entry for entry in book.status.revisions if entry.warm_until and entry.warm_until > book.now), None)
@@ -268,12 +317,13 @@ def _taken_back(book: Book, rejection: Rejection, serving: str) -> Wait:
 def paused(book: Book) -> Wait | None:
     """Whether somebody paused the rollout, and who."""
     weight = carries(book.candidate.weight, book.candidate.mirror) if book.candidate else percent(0)
+    where = "" if book.experiment is not None else f" at {weight}"
     if book.plan.paused:
-        text = f"Paused at {weight}: spec.rollout.paused is true; set it to false to go on."
+        text = f"Paused{where}: spec.rollout.paused is true; set it to false to go on."
         return Wait(Phase.PAUSED, Reason.PAUSED_BY_SPEC, text)
     if (by := book.status.paused) is not None:
         resume = f"`kubectl modelrollout resume {book.situation.name}` goes on"
-        text = f"Paused at {weight}: paused by {by.by} at {at(by.at)}; {resume}."
+        text = f"Paused{where}: paused by {by.by} at {at(by.at)}; {resume}."
         return Wait(Phase.PAUSED, Reason.PAUSED_BY_COMMAND, text)
     return None
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from modelrollout.api.errors import SpecError
+from modelrollout.api.experiment import AssignmentType
 from modelrollout.api.scalars import FULL_WEIGHT
 from modelrollout.api.shadow import Shadow
 from modelrollout.api.spec import EntryService, Traffic
@@ -30,7 +31,8 @@ class Capabilities:
 
     `smallest_weight`: in basis points; None: it depends on the number of pods. `sharing`: between how many revisions traffic
     can be divided; None: any number. `header_match`: testers reach a revision by a header. `reports`: the router says in a status
-    that it has taken a generation. `lag`: seconds that it may take to act upon an object, where it does not say so.
+    that it has taken a generation. `lag`: seconds that it may take to act upon an object, where it does not say so. `mirror`: requests
+    can be copied. `sticky`: a request can be led to a revision by a cookie or a header of the user's.
     """
 
     smallest_weight: int | None
@@ -40,6 +42,23 @@ class Capabilities:
     lag: float = 0.0
     mirror: bool = False
     sticky: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How requests of an A/B test meet a version otherwise than by chance.
+
+    `arms`: by revision the name of each arm that has a share, the control among them. `cookie`, `token`: a user stays with an arm by a
+    cookie of that name with `<token>.<arm>` in it, for `seconds`. `header`: a request whose header of that name is the name of an
+    arm meets it, and every other one meets `control`.
+    """
+
+    control: str
+    arms: Mapping[str, str]
+    cookie: str = ""
+    token: str = ""
+    seconds: int = 0
+    header: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +78,8 @@ class RouteIntent:
     """The revision that testers mean who name none."""
     mirror: tuple[str, Shadow] | None = None
     """The revision to which requests are copied, and which requests; None: none are."""
+    split: Split | None = None
+    """How requests meet the arms of an A/B test; None: by weight alone. A test has no steps, so nothing is mirrored beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +111,8 @@ def shares(owner_name: str, backends: Iterable[tuple[str, Any]]) -> dict[str, in
     for name, weight in backends:
         if not name.startswith(prefix) or not isinstance(weight, int | None):
             return None
-        weights[name.removeprefix(prefix)] = 1 if weight is None else weight
+        revision = name.removeprefix(prefix)
+        weights[revision] = weights.get(revision, 0) + (1 if weight is None else weight)
     total = sum(weights.values())
     if not total:
         return None
@@ -121,15 +143,36 @@ class Router(Protocol):
 
 def beyond(router: Router, plan: Plan) -> SpecError | None:
     """Name the first thing in a plan that the router's capabilities do not have."""
-    if router.capabilities.mirror:
-        return None
+    return _beyond_mirrors(router, plan) or _beyond_tests(router, plan)
+
+
+def _beyond_mirrors(router: Router, plan: Plan) -> SpecError | None:
     mirroring = next((index for index, step in enumerate(plan.steps) if step.shadow is not None), None)
-    if mirroring is None:
+    if mirroring is None or router.capabilities.mirror:
         return None
     return SpecError(
         f"spec.rollout.steps[{mirroring}].shadow",
         f"the router {router.name} cannot mirror requests; name a gateway under spec.traffic, or leave the step out",
     )
+
+
+def _beyond_tests(router: Router, plan: Plan) -> SpecError | None:
+    able, test = router.capabilities, plan.experiment
+    if test is None:
+        return None
+    if able.smallest_weight is None:
+        text = (
+            f"the router {router.name} has no exact shares, which an A/B test needs; name a gateway under spec.traffic"
+        )
+        return SpecError("spec.traffic", text)
+    if not able.sticky and test.assignment.kind is not AssignmentType.RANDOM:
+        text = f"the router {router.name} cannot tell users by cookie or header, as {test.assignment.kind} asks; name a gateway under spec.traffic, or use Random"
+        return SpecError("spec.rollout.assignment.type", text)
+    versions = 1 + len(test.shares)
+    if able.sharing is not None and versions > able.sharing:
+        text = f"the router {router.name} divides traffic between {able.sharing} versions, and the control with these variants are {versions}; test fewer variants, or name a gateway under spec.traffic"
+        return SpecError("spec.rollout.variants", text)
+    return None
 
 
 class ObjectRouter(Router, Protocol):

@@ -17,6 +17,7 @@ weight, path match) are written out, or every comparison would show a difference
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from modelrollout.api.errors import SpecError
@@ -30,6 +31,7 @@ from modelrollout.workload.identity import Owner, common_labels, metadata
 from modelrollout.workload.objects import REVISION_PORT, first_port, preview_service_name
 
 from .base import ABSENT, NOT_OURS, Capabilities, Parts, RouteIntent, RouteView, shares
+from .gateway_split import assigned, by_chance, set_cookie, shares_in_flags
 from .mirroring import Mirrored, matches, mirror_backend, mirror_filter, mirrors
 from .testers import REVISION_HEADER, TESTER_HEADER, led_to, tester_header, tester_token
 
@@ -37,13 +39,15 @@ Json = Mapping[str, Any]
 
 GROUP = "gateway.networking.k8s.io"
 HTTP, HTTPS = 80, 443
+RULES_LIMIT = 16
+"""Of an HTTPRoute."""
 
 
 class GatewayRouter:
     """Exact shares down to a hundredth of a percent, for all traffic that comes through the named parents."""
 
     name = "Gateway"
-    capabilities = Capabilities(smallest_weight=1, header_match=True, reports=True, mirror=True)
+    capabilities = Capabilities(smallest_weight=1, header_match=True, reports=True, mirror=True, sticky=True)
     kinds: tuple[tuple[str, str], ...] = ((f"{GROUP}/v1", "HTTPRoute"),)
 
     def build(self, intent: RouteIntent) -> tuple[dict[str, Any], ...]:
@@ -104,16 +108,24 @@ def observe(raw: Json) -> RouteView:
 
 def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
     """The route; its order does not depend on the order of the weights."""
-    owner, revisions = intent.owner, sorted(intent.weights)
+    owner, split, weights = intent.owner, intent.split, intent.weights
     prefix = gateway.path_prefix or "/"
     everything: list[dict[str, Any]] = [{"path": {"type": "PathPrefix", "value": prefix}}]
     copied = matches(intent.mirror[1], prefix) if intent.mirror is not None else []
+    flagged = assigned(split, weights)
     rules = []
-    for name, revision in led_to(intent):
+    for name, revision in led_to(_warmest(intent, RULES_LIMIT - len(flagged) - 2)):
         header = {"type": "Exact", "name": TESTER_HEADER, "value": f"{tester_token(owner)}-{name}"}
         tested = [{**match, "headers": [header]} for match in (*everything, *copied)]
         rules += _rules(tested, gateway, [_backend(owner, revision, 1)])
-    backends = [_backend(owner, revision, intent.weights[revision]) for revision in revisions]
+    for one in flagged:
+        met = [{**match, "headers": [one.header]} for match in everything]
+        rules += _rules(met, gateway, [_backend(owner, one.revision, one.weight)])
+    chances = by_chance(split, weights)
+    backends = [
+        _backend(owner, revision, chances[revision], set_cookie(split, revision, prefix))
+        for revision in sorted(weights)
+    ]
     if intent.mirror is not None:
         revision, shadow = intent.mirror
         to = mirror_backend(owner.name, child_name(owner.name, revision), shadow)
@@ -130,6 +142,14 @@ def http_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
             "spec": spec,
         }
     )
+
+
+def _warmest(intent: RouteIntent, count: int) -> RouteIntent:
+    """The intent for so many revisions; where there are more, those at weight 0 whose names come last are left out."""
+    weights = intent.weights
+    by_weight = sorted(weights, key=lambda revision: (not weights[revision], revision))
+    kept = set(by_weight[:count]) | {revision for revision in weights if weights[revision]}
+    return replace(intent, weights={revision: weight for revision, weight in weights.items() if revision in kept})
 
 
 def preview_route(intent: RouteIntent, gateway: Gateway) -> dict[str, Any]:
@@ -196,20 +216,22 @@ def _rule(
     return rule
 
 
-def _backend(owner: Owner, revision: str, weight: int) -> dict[str, Any]:
+def _backend(owner: Owner, revision: str, weight: int, cookie: str = "") -> dict[str, Any]:
     return {
         "group": "",
         "kind": "Service",
         "name": child_name(owner.name, revision),
         "port": REVISION_PORT,
         "weight": weight,
-        "filters": _named(revision),
+        "filters": _named(revision, cookie),
     }
 
 
-def _named(revision: str) -> list[dict[str, Any]]:
-    header = {"name": REVISION_HEADER, "value": revision}
-    return [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [header]}}]
+def _named(revision: str, cookie: str = "") -> list[dict[str, Any]]:
+    modifier: dict[str, Any] = {"set": [{"name": REVISION_HEADER, "value": revision}]}
+    if cookie:
+        modifier["add"] = [{"name": "Set-Cookie", "value": cookie}]
+    return [{"type": "ResponseHeaderModifier", "responseHeaderModifier": modifier}]
 
 
 def _parent(parent: ParentRef) -> dict[str, Any]:
@@ -227,22 +249,36 @@ def _parent(parent: ParentRef) -> dict[str, Any]:
 def _weighted(route: Json) -> list[Json]:
     """The rules that divide traffic: those without a header, one for what is mirrored and one for all the rest."""
     rules = (route.get("spec") or {}).get("rules") or []
-    return [rule for rule in rules if not any(match.get("headers") for match in rule.get("matches") or ())]
+    return [rule for rule in rules if not _headers(rule)]
 
 
 def _weights(owner_name: str, route: Json) -> dict[str, int] | None:
-    found = [_weights_of(owner_name, rule) for rule in _weighted(route)]
+    """Shares by chance, which all weighted rules must have in common, and those that a flag decides on."""
+    found = [_backends(rule) for rule in _weighted(route)]
     copying = [bool(mirrors(rule)) for rule in _weighted(route)]
-    if copying not in ([False], [True, False]) or any(weights != found[-1] for weights in found):
+    if copying not in ([False], [True, False]) or any(backends != found[-1] for backends in found):
         return None
-    return found[-1]
+    backends = [*found[-1], *_flagged(route)]
+    if any(kind != "Service" for kind, _, _ in backends):
+        return None
+    return shares(owner_name, ((name, weight) for _, name, weight in backends))
 
 
-def _weights_of(owner_name: str, rule: Json) -> dict[str, int] | None:
+def _backends(rule: Json) -> list[tuple[str, str, Any]]:
+    """Kind, name and weight of each backend of a rule."""
     backends = rule.get("backendRefs") or ()
-    if any(backend.get("kind", "Service") != "Service" for backend in backends):
-        return None
-    return shares(owner_name, ((str(backend.get("name", "")), backend.get("weight")) for backend in backends))
+    return [(one.get("kind", "Service"), str(one.get("name", "")), one.get("weight")) for one in backends]
+
+
+def _flagged(route: Json) -> list[tuple[str, str, Any]]:
+    """The backends of rules that a flag leads to."""
+    rules = (route.get("spec") or {}).get("rules") or []
+    found = (rule for rule in rules if shares_in_flags(_headers(rule), TESTER_HEADER))
+    return [backend for rule in found for backend in _backends(rule)]
+
+
+def _headers(rule: Json) -> list[Json]:
+    return [header for match in rule.get("matches") or () for header in match.get("headers") or ()]
 
 
 def _problem(route: Json, generation: int) -> str:

@@ -105,7 +105,8 @@ def _sides(intent: RouteIntent) -> tuple[str, str | None]:
     canary = (
         intent.candidate if intent.candidate in shared else min(shared, key=lambda revision: intent.weights[revision])
     )
-    [main] = [revision for revision in shared if revision != canary]
+    # More than two are among them only after an edit in the middle of an A/B test that another router divides, until it is withdrawn.
+    main = max((revision for revision in shared if revision != canary), key=lambda revision: intent.weights[revision])
     return main, canary
 
 

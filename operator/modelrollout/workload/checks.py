@@ -10,11 +10,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from modelrollout.api.analysis import Analysis, Metric
+from modelrollout.api.analysis import BOUNDLESS_LIMIT, Analysis, Metric
 from modelrollout.api.errors import SpecError
 from modelrollout.api.routing import ROUTERS
 from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.spec import ModelDeploymentSpec, Rollout
+from modelrollout.rollout.arm_evidence import GOAL, SQUARES
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import SERVER_CONTAINER
 
@@ -24,6 +25,8 @@ from .presets import LONGEST_LOAD
 METRICS = "spec.analysis.metrics"
 LARGEST = 256 << 10
 """Characters of JSON of the fields that make a revision; people write a hundredth of that."""
+MOST_EVIDENCE = 12
+"""Metrics of all variants of an A/B test together."""
 _WAYS_ON = "name ratio or query metrics, or set spec.analysis.mode: None"
 
 
@@ -83,6 +86,40 @@ def check_comparison(plan: Plan, settings: Settings) -> None:
                 f"{METRICS}[{index}].disagreement",
                 f"{metric.name} counts answers that differ, and no step compares any; give a step shadow.compare",
             )
+
+
+def check_variants(plan: Plan) -> None:
+    """Status keeps the evidence of each metric for each variant, and has to stay below 16 kB."""
+    variants = len(plan.experiment.shares) if plan.experiment else 0
+    boundless = sum(metric.latency is not None and metric.latency.threshold is None for metric in plan.metrics)
+    if variants * boundless > BOUNDLESS_LIMIT:
+        raise SpecError(
+            METRICS,
+            f"found {_counted(boundless, 'latency', 'latencies')} without a threshold for {_counted(variants, 'variant')}, of which status"
+            f" can keep {BOUNDLESS_LIMIT} in all; name latency.threshold, such as 250ms, or test fewer variants",
+        )
+    if variants * len(plan.metrics) > MOST_EVIDENCE:
+        raise SpecError(
+            METRICS,
+            f"found {_counted(len(plan.metrics), 'metric')} for {_counted(variants, 'variant')}, of which status can keep {MOST_EVIDENCE} in all;"
+            " leave some out, or test fewer variants",
+        )
+
+
+def _counted(count: int, one: str, several: str = "") -> str:
+    return f"{count} {one if count == 1 else several or f'{one}s'}"
+
+
+def check_goal(spec: ModelDeploymentSpec, plan: Plan) -> None:
+    """The goal of an A/B test is measured beside the metrics, under a name of its own."""
+    if plan.experiment is None or plan.experiment.goal is None:
+        return
+    if not plan.judged:
+        raise SpecError("spec.rollout.goal", "a goal is measured by a provider; leave out spec.analysis.mode: None")
+    for index, metric in enumerate((spec.analysis or Analysis()).metrics or ()):
+        if metric.name in (GOAL, SQUARES):
+            text = f'"{metric.name}" is what rollout.goal is measured as; choose another name'
+            raise SpecError(f"{METRICS}[{index}].name", text)
 
 
 def check_size(written: Mapping[str, Any]) -> None:

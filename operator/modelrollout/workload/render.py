@@ -20,6 +20,7 @@ from modelrollout.api.settings import RuntimePreset, Settings
 from modelrollout.api.spec import ModelDeploymentSpec
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import RevisionId, check_name, identify, inputs
+from modelrollout.rollout.situation import Target
 from modelrollout.traffic.base import RouteIntent, beyond
 from modelrollout.traffic.routers import router_for
 
@@ -28,18 +29,21 @@ from .allowed import validate
 from .checks import (
     check_autoscaling,
     check_comparison,
+    check_goal,
     check_metrics,
     check_provider,
     check_router,
     check_service,
     check_size,
     check_times,
+    check_variants,
 )
 from .explain import explain
 from .identity import Owner
 from .plans import PlanFields, accepted_plan
 from .pod import render_template
 from .records import Packed, PlanRecord, RevisionRecord
+from .variants import AcceptedVariant, accept_variants, experiment_id
 
 Json = Mapping[str, Any]
 
@@ -55,6 +59,20 @@ class Accepted:
     revision: RevisionId
     preset: RuntimePreset
     record: RevisionRecord = field(repr=False)
+    variants: tuple[AcceptedVariant, ...] = ()
+    """Of an A/B test, for which `revision` is the control."""
+
+    @property
+    def target(self) -> Target:
+        """What decisions know of it."""
+        test = experiment_id(self.revision, self.variants)
+        arms = tuple(variant.arm for variant in self.variants)
+        return Target(self.revision.revision, self.revision.version, test, arms)
+
+    @property
+    def records(self) -> tuple[RevisionRecord, ...]:
+        """What the records of all revisions that it asks for would be."""
+        return (self.record, *(variant.record for variant in self.variants))
 
 
 def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
@@ -85,10 +103,21 @@ def accept(raw_spec: Json, settings: Settings, name: str = "") -> Accepted:
     check_provider(spec, plan, settings)
     check_metrics(spec, plan, preset)
     check_comparison(plan, settings)
+    check_variants(plan)
+    check_goal(spec, plan)
     router = router_for(spec.traffic)
     if (refusal := beyond(router, plan) or router.check(plan)) is not None:
         raise refusal
-    return Accepted(plan, revision, preset, record)
+
+    def recorded(fields: dict[str, Any], identity: RevisionId) -> RevisionRecord:
+        check_size(fields)
+        validate(fields, settings)
+        runtime = presets.find((fields.get("server") or {}).get("runtime"), settings)
+        made = _record(fields, identity, name or NAMELESS, runtime, settings)
+        check_autoscaling(spec, made.template)
+        return made
+
+    return Accepted(plan, revision, preset, record, accept_variants(raw_spec, revision, recorded))
 
 
 def render(name: str, namespace: str, raw_spec: Json, settings: Settings) -> list[dict[str, Any]]:

@@ -44,6 +44,16 @@ def test_a_version_that_answers_well_is_promoted_by_its_metrics(life, traffic):
     assert life.outcomes()[-1] == ("2", "Promoted")
 
 
+def test_pods_are_found_by_their_names_when_the_model_has_the_longest_that_is_allowed(life, traffic):
+    life.name = "m" * 36
+    life.begin("10000000001", **judged(ERRORS))
+    names = [pod["metadata"]["name"] for pod in life.pods("10000000001").values()]
+    assert {len(name) for name in names} == {63}, "cut by the API server"
+    life.apply("10000000002", **judged(ERRORS))
+    life.reason("AnalysisPassing")
+    life.healthy("10000000002")
+
+
 @pytest.mark.parametrize(
     ("metric", "answers", "reason"),
     [

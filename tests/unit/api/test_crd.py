@@ -19,6 +19,10 @@ OPAQUE = {
     "spec.autoscaling.behavior",
     "spec.rollout.warmUp.requests[].json",
     "spec.rollout.warmUp.requests[].expect.json[].equals",
+    "spec.rollout.variants[].server.env[]",
+    "spec.rollout.variants[].server.resources",
+    "spec.rollout.variants[].template.metadata",
+    "spec.rollout.variants[].template.spec",
 }
 
 

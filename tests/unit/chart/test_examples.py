@@ -23,7 +23,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def test_there_is_one_for_each_thing_that_people_start_with():
     assert [path.stem for path in EXAMPLES] == [
-        "approval", "autoscaling", "blue-green", "canary-gateway", "capacity", "custom-metrics", "istio", "minimal", "nginx", "replace",
+        "ab-test", "approval", "autoscaling", "blue-green", "canary-gateway", "capacity", "custom-metrics", "istio", "minimal", "nginx", "replace",
         "service-router", "shadow", "template-overlay", "traefik", "warm-up",
     ]  # fmt: skip
 

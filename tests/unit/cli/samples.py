@@ -226,6 +226,71 @@ def preview() -> dict[str, Any]:
     )
 
 
+def testing() -> dict[str, Any]:
+    """An A/B test of two variants beside the control; a third was taken out."""
+    goal = {
+        "variant": "11.9 %",
+        "control": "10 %",
+        "ratio": "1.19",
+        "interval": "1.02–1.39",
+        "evidence": "44 %",
+        "count": 12_034,
+        "hits": 1_432,
+        "controlCount": 28_011,
+        "controlHits": 2_801,
+        "better": False,
+    }
+    arms = [
+        {"name": "b", "revision": "2-7c9f4a1b", "loadedAt": "2026-07-26T13:10:41Z", "metrics": [ERRORS], "goal": goal},
+        {
+            "name": "challenger-3",
+            "revision": "3-b21aa04e",
+            "loadedAt": "2026-07-26T13:10:44Z",
+            "goal": {"evidence": "5 %"},
+        },
+        {
+            "name": "d",
+            "revision": "4-11aa22bb",
+            "out": {"reason": "ErrorRateWorse", "message": "errors 19.8 % against 0.5 % on 412 requests"},
+        },
+    ]
+    variant = CANDIDATE | {"role": "Variant"}
+    return mdep(
+        {
+            "phase": "Progressing",
+            "message": "A/B test for 14d, begun 13:11Z: variant b (version 2) 20 %, variant challenger-3 (version 3) 5 %, the rest to the control.",
+            "summary": summary(candidate="2, 3", weight="20, 5", step="", reason="ExperimentRunning"),
+            "desired": {"revision": "1-5d8c7b20", "version": "1", "state": "Running"},
+            "revisions": [
+                STABLE,
+                variant | {"weight": 20},
+                variant | {"revision": "3-b21aa04e", "version": "3", "weight": 5},
+                variant | {"revision": "4-11aa22bb", "version": "4", "weight": 0, "role": "Former"},
+            ],
+            "experiment": {
+                "id": "0123456789ab",
+                "control": "1-5d8c7b20",
+                "startedAt": "2026-07-26T13:10:00Z",
+                "begunAt": "2026-07-26T13:11:00Z",
+                "appliedAt": "2026-07-26T13:11:02Z",
+                "covered": "4100s",
+                "replicas": 3,
+                "variants": arms,
+            },
+            "rejected": [
+                {
+                    "revision": "4-11aa22bb",
+                    "version": "4",
+                    "at": "2026-07-26T13:30:00Z",
+                    "reason": "ErrorRateWorse",
+                    "message": "errors 19.8 % against 0.5 % on 412 requests",
+                }
+            ],
+        },
+        rollout={"strategy": "Canary"},
+    )
+
+
 def paused() -> dict[str, Any]:
     """Paused by command in a step that was already approved."""
     return mdep(
@@ -396,6 +461,6 @@ STATES = {
     maker.__name__.replace("_", "-"): maker
     for maker in (
         new, healthy, former_warm, loading, progressing, waiting, paused, no_metrics, rolled_back, failed, first_version,
-        invalid, unseen_edit, long_names, preview,
+        invalid, unseen_edit, long_names, preview, testing,
     )
 }  # fmt: skip

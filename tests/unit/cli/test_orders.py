@@ -125,3 +125,39 @@ def test_a_user_name_longer_than_the_field_is_cut():
     deployment = parse(samples.waiting())
     found = manifest(deployment, order(Action.PAUSE, deployment), by="x" * 400, reason=None)
     assert RolloutCommandSpec.model_validate(found["spec"]).by == "x" * 253
+
+
+def in_test(action: Action, variant: str | None = None) -> object:
+    return order(action, parse(samples.testing()), None, variant)
+
+
+def test_in_a_test_a_command_is_bound_to_a_variant_and_the_test_itself_to_its_control():
+    assert in_test(Action.PROMOTE, "b").revision == "2-7c9f4a1b"
+    assert in_test(Action.ABORT, "challenger-3").revision == "3-b21aa04e"
+    assert in_test(Action.ABORT).revision == in_test(Action.PAUSE).revision == "1-5d8c7b20"
+    assert in_test(Action.RETRY).revision == "4-11aa22bb"
+
+
+def test_in_a_test_an_abort_says_what_it_is_about():
+    assert in_test(Action.ABORT).announcement == "ending the A/B test: all traffic goes to version 1"
+    assert in_test(Action.ABORT, "b").announcement.startswith("taking variant b out of the A/B test")
+
+
+@pytest.mark.parametrize(
+    ("action", "variant", "words"),
+    [
+        (Action.PROMOTE, None, "name a variant that takes part with --variant: b, challenger-3"),
+        (Action.PROMOTE, "d", "there is no variant d that takes part; found: b, challenger-3"),
+        (Action.RETRY, "b", "there is no variant b that was taken out; found: d"),
+        (Action.APPROVE, None, "an A/B test has no steps to approve"),
+        (Action.UNDO, None, "abort it instead"),
+    ],
+)
+def test_in_a_test_what_fits_no_variant_is_refused(action, variant, words):
+    with pytest.raises(Refused, match=words):
+        in_test(action, variant)
+
+
+def test_without_a_test_there_is_no_variant():
+    with pytest.raises(Refused, match="no A/B test is under way"):
+        order(Action.PROMOTE, parse(samples.waiting()), None, "b")

@@ -281,3 +281,10 @@ def test_settings_name_runtimes_for_plan_as_for_render(run, tmp_path):
         yaml.safe_dump({"providers": [provider], "runtimes": [{"name": "Ours", "port": 80, "series": requests}]})
     )
     assert run(None, "plan", "-f", file, *RATES, "--settings", str(settings)).code == 0
+
+
+def test_an_ab_test_has_no_steps_to_plan():
+    variant = {"name": "b", "weight": 20, "version": "3"}
+    tested = spec(None, ERRORS, rollout={"strategy": "ABTest", "variants": [variant]})
+    with pytest.raises(Refused, match="fraud: an A/B test has no steps to plan"):
+        found(tested, Given(50.0, 0.005, None))

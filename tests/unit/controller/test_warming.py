@@ -7,12 +7,23 @@ import pytest
 from modelrollout.api.scalars import Timestamp
 from modelrollout.api.settings import Settings
 from modelrollout.api.spec import ModelDeploymentSpec
-from modelrollout.api.status import Mode, ModelDeploymentStatus, RevisionStatus, Role, RolloutStatus, WarmUpStatus
+from modelrollout.api.status import (
+    ArmStatus,
+    ExperimentStatus,
+    Mode,
+    ModelDeploymentStatus,
+    Problem,
+    RevisionStatus,
+    Role,
+    RolloutStatus,
+    WarmUpStatus,
+)
 from modelrollout.controller.memory import Memory, PodsSeen
 from modelrollout.controller.warming import Warming
 from modelrollout.kube.pods import pod_facts
+from modelrollout.metrics.subscription import slot_of
 from modelrollout.rollout.plan import resolve
-from modelrollout.rollout.situation import Situation, Target
+from modelrollout.rollout.situation import ArmFacts, Situation, Target
 from modelrollout.warmup.warmer import Results
 
 KEY, REVISION = ("ml", "fraud"), "2-bbbb2222"
@@ -22,13 +33,16 @@ CHILDREN = SimpleNamespace(records={REVISION: SimpleNamespace(port=8000)})
 
 class Source:
     def __init__(self):
-        self.wanted, self.found = None, Results()
+        self.wanted, self.found, self.errands, self.dropped = None, Results(), {}, []
 
     def want(self, key, errand):
         self.wanted = errand
+        self.errands[key] = errand
 
     def drop(self, key):
         self.wanted = None
+        self.errands.pop(key, None)
+        self.dropped.append(key)
 
     def results(self, key, definition):
         return self.found
@@ -130,3 +144,82 @@ def test_what_went_wrong_is_told():
     assert (facts.failure, facts.trouble) == ("expected cat, got dog", "no connection")
     facts, _ = looked(pod(1, hostNetwork=True))
     assert facts.trouble == "pod fraud-2-bbbb2222-1 has no address of its own"
+
+
+SLOT = slot_of(KEY, REVISION)
+
+
+def with_a_test(out=None, warm_up=None):
+    """An A/B test with one variant."""
+    arm = ArmStatus(name="b", revision=REVISION, out=out, warm_up=warm_up)
+    return ModelDeploymentStatus(
+        revisions=(RevisionStatus(revision=REVISION, version="2", role=Role.VARIANT, replicas=2),),
+        experiment=ExperimentStatus(
+            id="t", control="1-aaaa1111", started_at=Timestamp(1.0), replicas=2, variants=(arm,)
+        ),
+    )
+
+
+OUT = Problem(reason="WarmUpFailed", message="expected cat, got dog")
+
+
+class Looks:
+    """Looks of one process at one A/B test."""
+
+    def __init__(self):
+        self.memory, self.source = Memory(), Source()
+        self.warming = Warming(self.source)
+        self.memory.pods[REVISION] = PodsSeen((pod(1), pod(2)), None, 0.0)
+        self.plan = resolve(ModelDeploymentSpec.model_validate(TEST), Settings())
+
+    def look(self, before, after=None):
+        found = self.warming.variants(KEY, before, self.plan, self.memory)
+        arms = {revision: ArmFacts(warm_up=facts) for revision, facts in found.items()}
+        situation = Situation(5.0, "fraud", 1, before, Target(REVISION, "2"), self.plan, arms=arms)
+        self.warming.ask(KEY, situation, after or before, self.memory, CHILDREN)
+        return found.get(REVISION)
+
+
+TEST = {
+    "server": {"image": "fraud:1"},
+    "traffic": {"gateway": {"parentRefs": [{"name": "public"}]}},
+    "rollout": {
+        "strategy": "ABTest",
+        "variants": [{"name": "b", "weight": 20, "version": "2"}],
+        "warmUp": GOLDEN,
+    },
+}
+
+
+def test_each_variant_has_an_errand_of_its_own_until_it_is_taken_out_or_the_test_is_over():
+    looks = Looks()
+    assert looks.look(with_a_test()).warm == 0
+    assert [one.identity for one in looks.source.errands[SLOT].pods] == ["uid1.0", "uid2.0"]
+    looks.look(with_a_test(), with_a_test(out=OUT))
+    assert looks.source.errands == {}
+    looks.look(with_a_test())
+    looks.look(with_a_test(), ModelDeploymentStatus())
+    assert looks.source.errands == {}
+
+
+def test_pods_of_a_variant_that_stand_on_record_are_not_asked_again():
+    looks = Looks()
+    definition = looks.look(with_a_test()).definition
+    recorded = WarmUpStatus(definition=definition, warm=1, pods=("uid1.0",))
+    again = Looks()
+    assert again.look(with_a_test(warm_up=recorded)).warm == 1
+    assert [one.identity for one in again.source.errands[SLOT].pods] == ["uid2.0"]
+
+
+def test_a_variant_that_takes_part_again_is_asked_anew():
+    looks = Looks()
+    looks.look(with_a_test(out=OUT), with_a_test())
+    assert SLOT in looks.source.dropped
+    assert SLOT in looks.source.errands
+
+
+def test_a_resource_that_is_gone_leaves_no_errand():
+    looks = Looks()
+    looks.look(with_a_test())
+    looks.warming.forget(KEY, looks.memory)
+    assert looks.source.errands == {}

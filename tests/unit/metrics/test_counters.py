@@ -56,6 +56,12 @@ def test_good_events_are_taken_from_all():
     assert counted(at(10, 10), at(30, None, scraped=113), good=True) == Counts(30, 30)
 
 
+def test_what_is_not_among_all_may_be_more_than_all():
+    late = difference(at(10, 1), at(12, 9, scraped=113), 100.0, 115.0, good=True, within=False)
+    assert late == Counts(2, -6), "two were exposed, and eight converted who had been exposed before"
+    assert late.requests - late.bad == 8
+
+
 def test_counters_that_are_not_read_in_one_moment_are_no_restart():
     """A good event may be counted before the request itself: total less good falls, and neither counter does."""
     assert counted(at(10, 9), at(12, 12, scraped=113), good=True) == Counts(2, 0)

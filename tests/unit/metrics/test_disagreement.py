@@ -98,7 +98,7 @@ async def test_before_the_first_copy_the_comparer_must_be_scraped():
         await one.live(15 * 6)
         problem = one.sampler.preflight(KEY).problem
         assert problem.reason == "MetricsMissing"
-        assert '"(fraud-comparer)-[^-]+-[^-]+"' in problem.message
+        assert '"fraud-comparer-[^-]+-[^-]+"' in problem.message
         comparer(one)
         await one.live(15)
         assert one.sampler.preflight(KEY) == Preflight(ready=True)

@@ -6,10 +6,12 @@ import pytest
 
 from modelrollout.api.analysis import Metric
 from modelrollout.api.errors import SpecError
+from modelrollout.api.experiment import Goal
 from modelrollout.api.settings import RuntimePreset, TargetLabels
 from modelrollout.metrics import promql
 from modelrollout.metrics.batches import Breadth, Target, batches
 from modelrollout.metrics.questions import Gauge, Histogram, Pair, check, grid, question
+from modelrollout.rollout.arm_evidence import goal_metrics
 from tests.fakes.promql import Samples, evaluate
 from tests.fakes.sampling import PRESET
 
@@ -56,6 +58,19 @@ def test_latency_asks_for_buckets():
 def test_latency_without_a_threshold_asks_for_all_buckets():
     asked = question(metric(latency={}, compare={}, limit=None, method="Sequential"), PRESET)
     assert asked == Histogram(asked.family, None)
+
+
+def test_what_a_goal_counts_may_come_later_or_be_no_count():
+    goal = Goal.model_validate({"mean": {name: {"series": name} for name in ("sum", "squares", "count")}})
+    asked = [question(metric, PRESET) for metric in goal_metrics(goal)]
+    assert [(pair.total.series, pair.part.series, pair.good, pair.within) for pair in asked] == [
+        ("count", "sum", True, False),
+        ("count", "squares", True, False),
+    ]
+    ratio = Metric.model_validate(
+        {"name": "m", "ratio": {"bad": {"series": "a"}, "total": {"series": "b"}}, "compare": {}}
+    )
+    assert question(ratio, PRESET).within
 
 
 def test_ratios_take_selectors_as_written():

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelrollout.api.errors import SpecError
@@ -97,6 +97,7 @@ def test_with_a_comparison_copies_go_to_the_comparer(intent):
     assert filters(copied)[0]["backendRef"]["name"] == "fraud-comparer"
 
 
+@settings(deadline=None)
 @given(share=st.integers(1, 10_000), written=shadows())
 def test_what_was_built_is_read_back(share, written):
     accepted = [accept({"server": {"image": f"fraud:{tag}"}, "analysis": {"mode": "None"}}, SETTINGS) for tag in "12"]

@@ -49,6 +49,18 @@ def test_the_candidates_share_is_the_canarys_and_testers_reach_it_by_header():
     }
 
 
+def test_a_candidate_with_more_than_half_is_still_the_canary():
+    made = built({FIRST: 4_000, SECOND: 6_000})
+    assert backend(made["fraud"]) == f"fraud-{FIRST}"
+    assert notes(made["fraud-canary"])["canary-weight"] == "60"
+
+
+def test_of_more_than_two_that_another_router_still_divides_between_two_have_a_part_and_it_shows():
+    made = built({FIRST: 5_000, SECOND: 3_000, "3-cccccccc": 2_000}, candidate=None)
+    assert backend(made["fraud"]) == f"fraud-{FIRST}"
+    assert seen(*made.values()).weights != {FIRST: 5_000, SECOND: 3_000, "3-cccccccc": 2_000}
+
+
 def test_a_candidate_without_a_share_has_a_canary_of_weight_0():
     made = built({FIRST: 10_000, SECOND: 0})
     assert notes(made["fraud-canary"])["canary-weight"] == "0"

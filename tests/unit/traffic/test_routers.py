@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from modelrollout.api.errors import SpecError
 from modelrollout.api.routing import ROUTERS
 from modelrollout.api.settings import RouterName, Settings
-from modelrollout.api.spec import Traffic
+from modelrollout.api.spec import ModelDeploymentSpec, Rollout, Traffic
 from modelrollout.controller.fields import plan_fields
 from modelrollout.kube.kinds import KINDS
-from modelrollout.traffic.base import ABSENT, RouteIntent
+from modelrollout.rollout.plan import resolve
+from modelrollout.traffic.base import ABSENT, RouteIntent, beyond
 from modelrollout.traffic.routers import OBJECT_ROUTERS, READERS, SERVICE, router_for
 from modelrollout.workload.identity import Owner
 from modelrollout.workload.render import accept
@@ -44,6 +45,35 @@ def stored(name, intent):
         (raw["kind"], raw["metadata"]["name"]): router.read({**raw, "metadata": {**raw["metadata"], "generation": 1}})
         for raw in router.build(intent)
     }
+
+
+def plan_of_a_test(name, variants, **assignment):
+    arms = [{"name": f"arm-{index}", "weight": 5, "version": f"{index}"} for index in range(variants)]
+    rollout = {"strategy": "ABTest", "variants": arms, "assignment": assignment}
+    found = ModelDeploymentSpec.model_construct(
+        traffic=Traffic.model_validate(SPECS[name]) if name in SPECS else None, rollout=Rollout.model_validate(rollout)
+    )
+    return resolve(found, Settings())
+
+
+@pytest.mark.parametrize("name", [*sorted(OBJECT_ROUTERS), SERVICE.name])
+@pytest.mark.parametrize("variants", [1, 2, 4])
+@pytest.mark.parametrize("assignment", [{}, {"type": "Sticky"}, {"type": "Flag", "header": "x-arm"}], ids=str)
+def test_what_a_router_cannot_do_for_a_test_is_refused_with_its_name_and_a_way_out(name, variants, assignment):
+    router = OBJECT_ROUTERS.get(name, SERVICE)
+    able = router.capabilities
+    refusal = beyond(router, plan_of_a_test(name, variants, **assignment))
+    if able.smallest_weight is None:
+        assert refusal.field == "spec.traffic"
+    elif assignment and not able.sticky:
+        assert refusal.field == "spec.rollout.assignment.type"
+    elif able.sharing is not None and variants + 1 > able.sharing:
+        assert refusal.field == "spec.rollout.variants"
+    else:
+        assert refusal is None
+        return
+    assert f"the router {name} " in str(refusal)
+    assert "name a gateway under spec.traffic" in str(refusal)
 
 
 def shares(weights):
