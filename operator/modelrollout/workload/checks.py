@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from modelrollout.analysis.step import speaks
 from modelrollout.api.analysis import BOUNDLESS_LIMIT, Analysis, Metric
 from modelrollout.api.errors import SpecError
 from modelrollout.api.routing import ROUTERS
@@ -86,6 +87,14 @@ def check_comparison(plan: Plan, settings: Settings) -> None:
                 f"{METRICS}[{index}].disagreement",
                 f"{metric.name} counts answers that differ, and no step compares any; give a step shadow.compare",
             )
+        if metric.disagreement is None or not metric.gates:
+            continue
+        for number, step in enumerate(plan.steps):
+            if step.shadow is not None and step.shadow.compare is None and speaks(metric, step.kind):
+                raise SpecError(
+                    f"spec.rollout.steps[{number}].shadow",
+                    f"{metric.name} would wait in this step for answers that nobody compares; give it shadow.compare",
+                )
 
 
 def check_variants(plan: Plan) -> None:

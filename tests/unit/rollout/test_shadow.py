@@ -123,6 +123,18 @@ def test_disagreement_needs_a_step_that_compares_and_that_a_comparer():
     check_comparison(plan_of(compared, metrics=metric), settings)
 
 
+def test_disagreement_does_not_gate_a_step_that_compares_nothing():
+    settings = Settings.model_validate({"comparer": {"image": "comparer:1"}})
+    compared = COPIES | {"shadow": {"percent": 10, "match": MATCH, "compare": {"method": "Exact"}}}
+    metric = {"name": "answers", "disagreement": {}, "limit": "1%"}
+    steps = ({**COPIES, "name": "first"}, {**compared, "name": "second"})
+    with pytest.raises(
+        SpecError, match=r"steps\[0\].shadow: answers would wait in this step for answers that nobody compares"
+    ):
+        check_comparison(plan_of(*steps, metrics=[metric]), settings)
+    check_comparison(plan_of(*steps, metrics=[metric | {"gate": False, "onBreach": "Warn"}]), settings)
+
+
 def test_what_is_said_while_requests_are_mirrored():
     status = settled(mirroring(plan_of(COPIES, HALF)))
     assert status.summary.weight == "0 (10 mirrored)"
