@@ -77,7 +77,8 @@ def capacity_bounds_the_pods_of_all_versions(look: Look) -> str | None:
         entry
         for entry in look.after.revisions
         for known in look.before.revisions
-        if known.revision == entry.revision and entry.replicas > known.replicas
+        if known.revision == entry.revision
+        and entry.replicas > max(known.replicas, look.facts(entry.revision).replicas)  # what runs is no new pod
     ]
     total = sum(
         entry.replicas

@@ -37,11 +37,11 @@ class World(Surroundings):
         self._rounds = (self.mono, rounds + 1 if moment == self.mono else 1)
         if self._rounds[1] > ROUNDS_AT_ONE_MOMENT:
             raise Violation("no_hot_loop", f"{rounds} rounds without time passing; {self._last()}")
-        resource = self.seen_resource
+        resource, known = self.seen_resource, dict(self.seen)
         decided = [(process, self._decide(process)) for process in self.processes]
         for process, (situation, decision) in decided if self.writes % 2 else decided[::-1]:
             try:
-                self._carry_out(process, resource, situation, decision)
+                self._carry_out(process, resource, known, situation, decision)
             except KilledError:
                 self.processes.remove(process)
                 self.restart_at = self.mono + self.down
@@ -58,9 +58,17 @@ class World(Surroundings):
             self.watcher.decided(Moment(situation, decision, self.mono, process))
         return situation, decision
 
-    def _carry_out(self, process: Process, seen: Resource, situation: Situation, decision: Decision) -> None:
+    def _carry_out(
+        self,
+        process: Process,
+        seen: Resource,
+        known: Mapping[str, DeploymentView],
+        situation: Situation,
+        decision: Decision,
+    ) -> None:
+        """`known`: what the decision rests on. What another process of this round has read meanwhile is in its own Store only."""
         process.due = NEVER if decision.wake_at is None else self.mono + max(0.0, decision.wake_at - self.wall)
-        if self._moved_on(situation, decision):
+        if self._moved_on(known, situation, decision):
             return
         spared = decision.checkpoint and not decision.urgent and self.decisions % self.save_every
         if decision.status != seen.status and not spared:
@@ -82,7 +90,7 @@ class World(Surroundings):
         if decision.again:
             self.dirty = True
 
-    def _moved_on(self, situation: Situation, decision: Decision) -> bool:
+    def _moved_on(self, known: Mapping[str, DeploymentView], situation: Situation, decision: Decision) -> bool:
         """Before a raise or a scale-down is recorded: one fresh read of each Deployment concerned."""
         before = {entry.revision: entry for entry in situation.status.revisions}
         concerned = [
@@ -91,7 +99,7 @@ class World(Surroundings):
             if entry.share > (before[entry.revision].share if entry.revision in before else 0)
             or (entry.revision in before and entry.replicas < before[entry.revision].replicas)
         ]
-        if self._fresh(*concerned):
+        if all(self._view(name) == known.get(name) for name in concerned):
             return False
         self._resync()
         return True

@@ -48,7 +48,8 @@ def pods_within(book: Book) -> dict[str, int]:
     most = max(need(full, candidate.weight), full + surge - least)
     grown = min(max(stable.replicas, _grown(book, stable, max(least, 1))), full)
     left = room(book, candidate.revision) - max(0, grown - stable.replicas)
-    kept = max(candidate.replicas, need(full, candidate.weight), min(1, left))
+    needed = min(need(full, candidate.weight), left)  # more than it has only where replicas were raised meanwhile
+    kept = max(candidate.replicas, needed, min(1, left))
     return {
         candidate.revision: min(kept, max(1, min(most, full))) if book.drained else kept,
         stable.revision: grown,
@@ -56,8 +57,9 @@ def pods_within(book: Book) -> dict[str, int]:
 
 
 def _grown(book: Book, stable: RevisionStatus, wanted: int) -> int:
-    """As many pods as wanted, as far as there is room; where more run than wanted, those."""
-    return min(wanted, max(stable.replicas, room(book, stable.revision)))
+    """As many pods as wanted, as far as there is room; those that run already need none, whatever was recorded of them."""
+    running = book.facts(stable.revision).replicas
+    return min(wanted, max(stable.replicas, running, room(book, stable.revision)))
 
 
 def next_pods(book: Book, goal: int) -> dict[str, int]:
