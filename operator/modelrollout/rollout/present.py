@@ -27,7 +27,8 @@ from .hold import advance_at, required
 from .in_place import expected_back
 from .moves import Move, Wait
 from .situation import Problem
-from .words import cut, exactly
+from .surge import way_back
+from .words import cut, exactly, span
 
 
 def present(book: Book, answer: Move | Wait) -> ModelDeploymentStatus:
@@ -41,6 +42,8 @@ def present(book: Book, answer: Move | Wait) -> ModelDeploymentStatus:
         reason = Reason(spec_problem.reason)
     if book.status.down is not None:
         message = f"{message} {_gap(book)}"
+    if isinstance(answer, Wait) and (back := way_back(book)) is not None:
+        message = f"{message} {_return(book, *back)}"
     serving = _serving(book)
     status = book.status.model_copy(
         update={
@@ -69,6 +72,13 @@ def _gap(book: Book) -> str:
     if expected <= book.now:
         return f"Nothing answers since {exactly(down.since)}; by the last load it was expected back at {exactly(expected)}."
     return f"Nothing answers since {exactly(down.since)}; expected back about {exactly(expected)}, by how long a load took before."
+
+
+def _return(book: Book, lacking: int, seconds: float | None) -> str:
+    """What it would cost to take the candidate back, where capacity has stable give up pods on the way."""
+    assert book.stable is not None
+    time = f"for about {span(seconds)}, by how long a load took" if seconds is not None else "until they have loaded"
+    return f"Taken back now, version {book.stable.version} would carry all traffic with {book.full - lacking} of {book.full} pods {time}."
 
 
 def _serving(book: Book) -> RevisionStatus | None:

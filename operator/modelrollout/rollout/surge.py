@@ -62,6 +62,19 @@ def _grown(book: Book, stable: RevisionStatus, wanted: int) -> int:
     return min(wanted, max(stable.replicas, running, room(book, stable.revision)))
 
 
+def way_back(book: Book) -> tuple[int, float | None] | None:
+    """What a return to stable would meet now: the pods that it would be short of, and for about how long (seconds), as far as that is known.
+
+    None where stable has all its pods, or all its traffic. They would start as the candidate's end, and load side by side.
+    """
+    stable, candidate = book.stable, book.candidate
+    if book.plan.surge is None or stable is None or candidate is None or not candidate.weight:
+        return None
+    lacking = book.full - min(stable.replicas, book.ready(stable))
+    load = stable.load or candidate.load
+    return (lacking, load.seconds if load is not None else None) if lacking > 0 else None
+
+
 def next_pods(book: Book, goal: int) -> dict[str, int]:
     """What the climb to a weight needs next: pods of the candidate that there is room for, or less of stable; else nothing."""
     stable, candidate, full, surge = book.stable, book.candidate, book.full, book.plan.surge
