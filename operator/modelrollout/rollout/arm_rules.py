@@ -25,11 +25,10 @@ from .arms import Lane, lanes, running, shares_now
 from .book import Book, Ending
 from .commands import take, untaken
 from .moves import Move, Wait, recorded_pods, scale
+from .return_rules import RESTARTS_THAT_FAIL
 from .situation import EventNote
 from .waits import paused
 from .words import percent, span
-
-RESTARTS_THAT_FAIL = 3
 
 
 def abort_of_a_test_goes_first(book: Book) -> Move | None:
