@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from modelrollout.api.server import Autoscaling, EntryService
 from modelrollout.api.settings import RouterName, Settings
-from modelrollout.api.spec import Autoscaling, EntryService, Traffic
+from modelrollout.api.traffic import Traffic
 from modelrollout.kube.kinds import KINDS
 from modelrollout.kube.projection import desired_digest, observed_digest
 from modelrollout.traffic.base import RouteIntent

@@ -22,7 +22,8 @@ import yaml
 from .base import Model, rule
 from .command import RolloutCommandSpec, RolloutCommandStatus
 from .schema import RULES, Schema, structural
-from .spec import NAME_LIMIT, ModelDeploymentSpec
+from .server import NAME_LIMIT
+from .spec import ModelDeploymentSpec
 from .status import ModelDeploymentStatus
 
 GROUP = "modelrollout.dev"

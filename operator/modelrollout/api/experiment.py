@@ -1,6 +1,6 @@
 """`spec.rollout` of an A/B test: who meets which variant, what decides, and how the test ends.
 
-The variants themselves stand in `spec.py`, because they take the fields of a spec.
+The variants themselves stand in `rollout.py`, because they take the fields of a spec.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelrollout.api.reasons import Reason
-from modelrollout.api.spec import Gateway, ParentRef
+from modelrollout.api.traffic import Gateway, ParentRef
 from modelrollout.kube.api import KubeApi
 from modelrollout.kube.errors import ApiError, Forbidden, NotFound
 from modelrollout.kube.kinds import GATEWAY, GATEWAY_CLASS, Kind, Ref

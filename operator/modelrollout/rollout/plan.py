@@ -16,13 +16,9 @@ from modelrollout.analysis.terms import Terms
 from modelrollout.api.analysis import Analysis, Metric, OnInconclusive, Probability, StepKind
 from modelrollout.api.base import canonical_json
 from modelrollout.api.experiment import Assignment, End, Goal
-from modelrollout.api.scalars import FULL_WEIGHT, Duration, Weight
-from modelrollout.api.settings import Settings
-from modelrollout.api.shadow import Comparison, Shadow
-from modelrollout.api.spec import (
+from modelrollout.api.rollout import (
     Advance,
     CandidateReplicas,
-    ModelDeploymentSpec,
     Pace,
     ReadyWhen,
     Rollout,
@@ -30,6 +26,10 @@ from modelrollout.api.spec import (
     Strategy,
     WhenSuperseded,
 )
+from modelrollout.api.scalars import FULL_WEIGHT, Duration, Weight
+from modelrollout.api.settings import Settings
+from modelrollout.api.shadow import Comparison, Shadow
+from modelrollout.api.spec import ModelDeploymentSpec
 from modelrollout.api.warmup import WarmUp
 
 HOUR = 3600.0

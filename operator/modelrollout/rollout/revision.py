@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelrollout.api.errors import SpecError
-from modelrollout.api.spec import NAME_LIMIT
+from modelrollout.api.server import NAME_LIMIT
 
 SLUG_LIMIT = 11
 HASH_DIGITS = 8

@@ -18,8 +18,9 @@ from typing import Any, Protocol
 from modelrollout.api.errors import SpecError
 from modelrollout.api.experiment import AssignmentType
 from modelrollout.api.scalars import FULL_WEIGHT
+from modelrollout.api.server import EntryService
 from modelrollout.api.shadow import Shadow
-from modelrollout.api.spec import EntryService, Traffic
+from modelrollout.api.traffic import Traffic
 from modelrollout.rollout.plan import Plan
 from modelrollout.workload.identity import Owner
 from modelrollout.workload.records import RevisionRecord

@@ -22,8 +22,9 @@ from typing import Any
 
 from modelrollout.api.errors import SpecError
 from modelrollout.api.scalars import Duration
+from modelrollout.api.server import EntryService
 from modelrollout.api.shadow import below, kinds
-from modelrollout.api.spec import EntryService, Gateway, ParentRef, Traffic
+from modelrollout.api.traffic import Gateway, ParentRef, Traffic
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.workload.canonical import canonical

@@ -20,7 +20,7 @@ from typing import Any
 from modelrollout.api.errors import SpecError
 from modelrollout.api.istio import Istio
 from modelrollout.api.scalars import FULL_WEIGHT
-from modelrollout.api.spec import Traffic
+from modelrollout.api.traffic import Traffic
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.workload.canonical import canonical

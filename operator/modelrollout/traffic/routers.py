@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from modelrollout.api.spec import Traffic
+from modelrollout.api.traffic import Traffic
 
 from .base import ObjectRouter, Router, RouteView
 from .gateway_api import GatewayRouter

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelrollout.api.errors import SpecError
-from modelrollout.api.spec import Traffic
 from modelrollout.api.traefik import IngressRoute
+from modelrollout.api.traffic import Traffic
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import child_name
 from modelrollout.workload.canonical import canonical

@@ -13,9 +13,10 @@ from typing import Any
 from modelrollout.analysis.step import speaks
 from modelrollout.api.analysis import BOUNDLESS_LIMIT, Analysis, Metric
 from modelrollout.api.errors import SpecError
+from modelrollout.api.rollout import Rollout
 from modelrollout.api.routing import ROUTERS
 from modelrollout.api.settings import RuntimePreset, Settings
-from modelrollout.api.spec import ModelDeploymentSpec, Rollout
+from modelrollout.api.spec import ModelDeploymentSpec
 from modelrollout.rollout.arm_evidence import GOAL, SQUARES
 from modelrollout.rollout.plan import Plan
 from modelrollout.rollout.revision import SERVER_CONTAINER

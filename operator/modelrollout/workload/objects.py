@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelrollout.api.spec import Autoscaling, EntryService, ServicePort, ServiceType
+from modelrollout.api.server import Autoscaling, EntryService, ServicePort, ServiceType
 from modelrollout.rollout.revision import child_name
 
 from .canonical import canonical

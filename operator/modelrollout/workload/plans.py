@@ -12,8 +12,11 @@ from typing import Any
 
 from modelrollout.api.analysis import Analysis, Metric
 from modelrollout.api.base import Model, Whole, canonical_json
+from modelrollout.api.rollout import Rollout
+from modelrollout.api.server import Autoscaling, EntryService, Server
 from modelrollout.api.settings import RuntimePreset, Settings
-from modelrollout.api.spec import Autoscaling, EntryService, ModelDeploymentSpec, Rollout, Server, Traffic
+from modelrollout.api.spec import ModelDeploymentSpec
+from modelrollout.api.traffic import Traffic
 from modelrollout.rollout.plan import Plan, resolve
 from modelrollout.traffic.ratio import reachable
 

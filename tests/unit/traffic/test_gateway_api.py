@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrollout.api.spec import EntryService, Traffic
+from modelrollout.api.server import EntryService
+from modelrollout.api.traffic import Traffic
 from modelrollout.traffic import gateway_api, testers
 from modelrollout.traffic.base import RouteIntent, RouteView
 from modelrollout.traffic.gateway_api import GatewayRouter, observe

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from modelrollout.api.spec import Traffic
+from modelrollout.api.traffic import Traffic
 from modelrollout.traffic.base import RouteIntent, Split
 from modelrollout.traffic.gateway_api import RULES_LIMIT, GatewayRouter, observe
 from modelrollout.traffic.gateway_split import set_cookie

@@ -10,7 +10,7 @@ from modelrollout.api.errors import SpecError
 from modelrollout.api.scalars import Weight
 from modelrollout.api.settings import Settings
 from modelrollout.api.shadow import MATCHES_LIMIT, Shadow, below
-from modelrollout.api.spec import Traffic
+from modelrollout.api.traffic import Traffic
 from modelrollout.traffic import gateway_api
 from modelrollout.traffic.base import RouteIntent
 from modelrollout.traffic.gateway_api import GatewayRouter, observe

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelrollout.api.spec import Traffic
+from modelrollout.api.traffic import Traffic
 from modelrollout.traffic.base import RouteIntent
 from modelrollout.traffic.nginx import NginxRouter
 from modelrollout.workload.identity import Owner

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelrollout.api.spec import Traffic
+from modelrollout.api.traffic import Traffic
 from modelrollout.traffic.base import RouteIntent
 from modelrollout.traffic.routers import OBJECT_ROUTERS
 from modelrollout.workload.identity import Owner

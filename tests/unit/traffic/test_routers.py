@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelrollout.api.errors import SpecError
+from modelrollout.api.rollout import Rollout
 from modelrollout.api.routing import ROUTERS
 from modelrollout.api.settings import RouterName, Settings
-from modelrollout.api.spec import ModelDeploymentSpec, Rollout, Traffic
+from modelrollout.api.spec import ModelDeploymentSpec
+from modelrollout.api.traffic import Traffic
 from modelrollout.controller.fields import plan_fields
 from modelrollout.kube.kinds import KINDS
 from modelrollout.rollout.plan import resolve

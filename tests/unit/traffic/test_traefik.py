@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from modelrollout.api.spec import Traffic
+from modelrollout.api.traffic import Traffic
 from modelrollout.traffic.base import RouteIntent
 from modelrollout.traffic.traefik import TraefikRouter
 from modelrollout.workload.identity import Owner

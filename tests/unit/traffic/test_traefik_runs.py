@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from modelrollout.api.spec import Traffic
+from modelrollout.api.traffic import Traffic
 from modelrollout.traffic import testers
 from modelrollout.traffic.base import RouteIntent
 from modelrollout.traffic.traefik import TraefikRouter

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from modelrollout.api.spec import Autoscaling, EntryService
+from modelrollout.api.server import Autoscaling, EntryService
 from modelrollout.workload import objects
 from modelrollout.workload.identity import Owner
 from modelrollout.workload.render import accept
