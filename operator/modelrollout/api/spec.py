@@ -24,7 +24,6 @@ _ROUTED = (
     "? !self.rollout.steps.exists(s, has(s.shadow)) : !has(self.rollout.strategy) || self.rollout.strategy != 'Shadow')"
 )
 _ROUTED_TEXT = "only a Gateway can mirror requests: name traffic.gateway, or use steps without shadow"
-# CEL cannot look into the opaque pod template, so an image that stands only there is checked by the operator.
 _FIXED = (
     "!has(self.autoscaling) || !has(self.rollout) || !has(self.rollout.strategy) || self.rollout.strategy != 'Replace'"
 )
@@ -38,6 +37,7 @@ _BOUNDED_TEXT = (
     "capacity needs a fixed number of pods (replicas) and a router that divides traffic whatever their number: "
     f"{', '.join(_DIVIDING[:-1])} or {_DIVIDING[-1]}"
 )
+# CEL cannot look into the opaque pod template, so an image that stands only there is checked by the operator.
 _IMAGE = "(has(self.server) && has(self.server.image)) || has(self.template)"
 
 

@@ -1,4 +1,4 @@
-"""`spec.traffic`: how traffic reaches the versions. Each router's own fields are in a module of its name."""
+"""`spec.traffic`: how traffic reaches the versions. The fields of Traefik, Istio and NGINX are in modules of their names."""
 
 from __future__ import annotations
 
