@@ -27,10 +27,13 @@ def _most_at_once(model: Served) -> tuple[int, int]:
     living: dict[str, str] = {}
     pods = revisions = 0
     for sight in model.observer.history("Pod"):
+        labels = sight.raw["metadata"].get("labels") or {}
+        if labels.get("modelrollout.dev/deployment") != model.name:
+            continue  # other models live in the same namespace
         if sight.gone:
             living.pop(sight.name, None)
         else:
-            living[sight.name] = sight.raw["metadata"]["labels"]["modelrollout.dev/revision"]
+            living[sight.name] = labels["modelrollout.dev/revision"]
         pods, revisions = max(pods, len(living)), max(revisions, len(set(living.values())))
     return pods, revisions
 
