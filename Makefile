@@ -46,7 +46,7 @@ test-unit: $(STAMP) ## Unit and property tests, 5,000 random histories
 test-api: $(STAMP) ## Tests against a real API server and a real Prometheus
 	$(RUN) -m tests.cluster build
 	$(RUN) -m tests.cluster up --flavor kwok
-	$(RUN) -m pytest -q -n 4 --dist loadgroup --durations=10 tests/api tests/prometheus
+	$(RUN) -m pytest -q -n 4 --durations=10 tests/api tests/prometheus
 
 test-e2e: $(STAMP) ## Tests with real pods, a real gateway and a real Prometheus, one after another
 	$(RUN) -m tests.cluster up

@@ -156,7 +156,7 @@ class Operator:
         sampler = Sampler(
             self.settings,
             self.clock,
-            lambda slot: self.queue.wake(resource_of(slot)),
+            self._wake_owner,
             observer=QueryMetrics(self.registry),
         )
         dropped = Counter("modelrollout_events_dropped", "Events that were not written", registry=self.registry)
@@ -186,9 +186,13 @@ class Operator:
         self.supervisor.start("queue", self.queue.run(controller.reconcile))
         log.info("ready: %d ModelDeployments", self.store.count(MODEL_DEPLOYMENT.kind))
 
+    def _wake_owner(self, slot: Key) -> None:
+        """Something is known of a resource, or of a variant of its A/B test."""
+        self.queue.wake(resource_of(slot))
+
     def _warmer(self) -> Warmer:
         wire = Wire(self.clock)
-        warmer = Warmer(wire, self.clock, lambda slot: self.queue.wake(resource_of(slot)))
+        warmer = Warmer(wire, self.clock, self._wake_owner)
         self._closing += [warmer.close, wire.close]
         return warmer
 

@@ -1,9 +1,7 @@
 """kubectl as a person uses it, against the cluster with kwok pods: exit code and every word of the answer."""
 
 import json
-import os
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -60,9 +58,7 @@ def document(*objects: dict[str, Any]) -> str:
 
 def connect(name: str | None = None) -> Kubectl:
     """Bring the cluster up (the one that all tests share, or one by that name) and install the CRDs with plain `kubectl apply`."""
-    # One start at a time: two that begin together would find the same ports free.
-    with exclusive(Path(tempfile.gettempdir()) / f"modelrollout-starts-{os.getuid()}.lock"):
-        info = make_cluster("local", Flavor.KWOK, name).up()
+    info = make_cluster("local", Flavor.KWOK, name).up()
     kubectl = Kubectl(info.kubectl, info.environment())
     install_crds(kubectl)
     return kubectl

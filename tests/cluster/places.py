@@ -19,6 +19,11 @@ def state_home() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "modelrollout"
 
 
+def starts_lock() -> Path:
+    """Held while a new cluster chooses its ports and takes them: two that choose together would find the same ones free."""
+    return cache_home() / "locks" / "starts"
+
+
 def clusters_home() -> Path:
     """The parent of all cluster folders."""
     return state_home() / "clusters"

@@ -406,6 +406,10 @@ def _wrong_heir(situation: Situation) -> Situation:
     return replace(situation, revisions=turned, route=replace(situation.route, weights={}))
 
 
+def _gone_at_once(_situation: Situation, _name: str, fact: RevisionFacts) -> RevisionFacts:
+    return replace(fact, ending=0)
+
+
 def _over_at_once(situation: Situation, status: ModelDeploymentStatus) -> ModelDeploymentStatus:
     return status.model_copy(update={"down": None}) if situation.status.down is not None else status
 
@@ -507,11 +511,11 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     ),
     "pods on their way out have gone": (
         "replace_has_one_version_at_a_time",
-        facts(lambda _situation, _name, fact: replace(fact, ending=0)),
+        facts(_gone_at_once),
     ),
     "what has no pods but those on their way out is forgotten": (
         "a_version_is_remembered_while_its_pods_end",
-        facts(lambda _situation, _name, fact: replace(fact, ending=0)),
+        facts(_gone_at_once),
     ),
     "a gap is over at once": ("rule_01_down_by_order_is_said_and_ends_with_an_answer", deciding(_over_at_once)),
     "a paused replacement stops stable": (

@@ -204,8 +204,7 @@ class Actor:
         for kind, name in work.children.routes:
             if await self._refresh(Ref(ROUTED[kind], work.owner.namespace, name)):
                 raise Moved(f"{kind} {name} changed before a scale-down")
-        parts = {ref: found.view.route for ref, found in work.children.routes.items()}
-        views = [router.observe(work.owner.name, parts) for router in OBJECT_ROUTERS.values()]
+        views = [router.observe(work.owner.name, work.children.parts) for router in OBJECT_ROUTERS.values()]
         carried = max((found or {}).get(entry.revision, 0) for view in views for found in (view.weights, view.mirrors))
         recorded = work.status.rollout or work.status.experiment
         full = recorded.replicas if recorded and work.plan.autoscaled else work.plan.replicas

@@ -19,6 +19,7 @@ from modelrollout.kube.kinds import (
 )
 from modelrollout.runtime.queue import Key
 from modelrollout.runtime.store import Entry, Store
+from modelrollout.traffic.base import Parts
 from modelrollout.workload.comparer import comparer_name
 from modelrollout.workload.records import PlanRecord, RevisionRecord
 
@@ -71,6 +72,11 @@ class Children:
             commands=tuple(store.children(key, ROLLOUT_COMMAND.kind)),
             named=named,
         )
+
+    @property
+    def parts(self) -> Parts:
+        """What the objects of routers say, one by one."""
+        return {ref: found.view.route for ref, found in self.routes.items()}
 
     def entry(self, kind: Kind, name: str) -> Entry[Any] | None:
         """One of ours by kind and name."""

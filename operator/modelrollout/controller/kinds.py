@@ -79,14 +79,17 @@ class ServedKinds:
 
     def forget(self, manifest: Mapping[str, Any]) -> None:
         """An unwatched object was removed: the next time it is news again."""
-        metadata = manifest["metadata"]
-        self._written.pop(f"{manifest['kind']} {metadata['namespace']}/{metadata['name']}", None)
+        self._written.pop(_name_of(manifest), None)
 
     def news(self, manifest: Mapping[str, Any]) -> bool:
         """Whether this process has not handed out this manifest of an unwatched object before; remembers that it has."""
-        metadata = manifest["metadata"]
-        key, digest = f"{manifest['kind']} {metadata['namespace']}/{metadata['name']}", desired_digest(manifest)
+        key, digest = _name_of(manifest), desired_digest(manifest)
         if self._written.get(key) == digest:
             return False
         self._written[key] = digest
         return True
+
+
+def _name_of(manifest: Mapping[str, Any]) -> str:
+    metadata = manifest["metadata"]
+    return f"{manifest['kind']} {metadata['namespace']}/{metadata['name']}"

@@ -113,7 +113,11 @@ class Observer:
         before = status.step is not None and status.step.index == 0 and status.rollout is not None
         if not before or plan is None or not plan.judged or not plan.metrics:
             return PreflightFacts()
-        found = self.metrics.preflight(key)
+        return self._found_before(key)
+
+    def _found_before(self, slot: Key) -> PreflightFacts:
+        """What the metrics layer has found out before the first weight."""
+        found = self.metrics.preflight(slot)
         effects = {name: _effect(effect) for name, effect in found.effects.items()}
         return PreflightFacts(found.ready, found.problem, effects, found.traffic)
 
@@ -131,11 +135,8 @@ class Observer:
                 found[arm.revision] = ArmFacts(warm_up=warmed)
                 continue
             slot = slot_of(key, arm.revision)
-            preflight = PreflightFacts()
-            if test.begun_at is None and arm.out is None:
-                seen = self.metrics.preflight(slot)
-                effects = {name: _effect(effect) for name, effect in seen.effects.items()}
-                preflight = PreflightFacts(seen.ready, seen.problem, effects, seen.traffic)
+            before = test.begun_at is None and arm.out is None
+            preflight = self._found_before(slot) if before else PreflightFacts()
             found[arm.revision] = ArmFacts(self.metrics.windows(slot), self.metrics.problem(slot), preflight, warmed)
         return found
 
@@ -240,9 +241,8 @@ def _tester_header(owner: Owner, plan: Plan) -> str:
 
 def _routed(plan: Plan | None, children: Children) -> RouteView:
     """What the router's objects say; without a plan those of whichever router there is."""
-    parts = {ref: entry.view.route for ref, entry in children.routes.items()}
     routers = OBJECT_ROUTERS.values() if plan is None else (OBJECT_ROUTERS[plan.router],)
-    views = [router.observe(children.name, parts) for router in routers]
+    views = [router.observe(children.name, children.parts) for router in routers]
     return next((view for view in views if view.exists), views[0])
 
 

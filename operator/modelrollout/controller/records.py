@@ -83,7 +83,7 @@ class Records:
 
     async def prune(self, owner: Owner, status: ModelDeploymentStatus, children: Children) -> None:
         """Delete records that nothing refers to: not running, not in history (a way back), not rejected."""
-        if status.rollout is not None or status.experiment is not None or not status.revisions:
+        if status.under_way or not status.revisions:
             return
         kept = _referred(status)
         stale = [child_name(owner.name, revision) for revision in children.records if revision not in kept]

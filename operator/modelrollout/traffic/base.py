@@ -122,6 +122,13 @@ def shares(owner_name: str, backends: Iterable[tuple[str, Any]]) -> dict[str, in
     return {revision: weight * FULL_WEIGHT // total for revision, weight in weights.items()}
 
 
+def silent(raw: Mapping[str, Any], weights: Mapping[str, int] | None) -> RouteView:
+    """The reading of an object on which its router says nothing: what it has is in force, if it is of our making."""
+    generation = int(raw["metadata"].get("generation") or 0)
+    problem = NOT_OURS if weights is None else ""
+    return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation)
+
+
 Parts = Mapping[tuple[str, str], RouteView]
 """Readings of the objects of one resource, by kind and name."""
 

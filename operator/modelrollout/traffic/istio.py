@@ -27,7 +27,7 @@ from modelrollout.workload.canonical import canonical
 from modelrollout.workload.identity import Owner, common_labels, metadata
 from modelrollout.workload.objects import REVISION_PORT
 
-from .base import ABSENT, NOT_OURS, Capabilities, Parts, RouteIntent, RouteView, shares
+from .base import ABSENT, Capabilities, Parts, RouteIntent, RouteView, shares, silent
 from .testers import REVISION_HEADER, TESTER_HEADER, led_to, tester_header, tester_token
 
 Json = Mapping[str, Any]
@@ -51,10 +51,7 @@ class IstioRouter:
 
     def read(self, raw: Json) -> RouteView:
         """The shares of the weighted rule."""
-        generation = int(raw["metadata"].get("generation") or 0)
-        weights = _weights(str(raw["metadata"]["name"]), raw.get("spec") or {})
-        problem = NOT_OURS if weights is None else ""
-        return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation)
+        return silent(raw, _weights(str(raw["metadata"]["name"]), raw.get("spec") or {}))
 
     def observe(self, name: str, parts: Parts) -> RouteView:
         """The one VirtualService."""

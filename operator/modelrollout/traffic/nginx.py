@@ -28,7 +28,7 @@ from modelrollout.workload.canonical import canonical
 from modelrollout.workload.identity import DEPLOYMENT_LABEL, Owner, common_labels, metadata
 from modelrollout.workload.objects import REVISION_PORT
 
-from .base import ABSENT, NOT_OURS, Capabilities, Parts, RouteIntent, RouteView
+from .base import ABSENT, Capabilities, Parts, RouteIntent, RouteView, silent
 from .testers import CANDIDATE, TESTER_HEADER, tester_header, tester_token
 
 Json = Mapping[str, Any]
@@ -60,14 +60,12 @@ class NginxRouter:
 
     def read(self, raw: Json) -> RouteView:
         """Of the main Ingress, the revision that it leads to; of the canary, its share."""
-        found, generation = raw["metadata"], int(raw["metadata"].get("generation") or 0)
+        found = raw["metadata"]
         notes, owner_name = found.get("annotations") or {}, (found.get("labels") or {}).get(DEPLOYMENT_LABEL, "")
         revision = _led_to(owner_name, raw.get("spec") or {})
         canary = found["name"] == canary_name(owner_name)
         weight = _share(notes) if canary else None if MARK in notes else FULL_WEIGHT
-        weights = None if revision is None or weight is None else {revision: weight}
-        problem = NOT_OURS if weights is None else ""
-        return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation)
+        return silent(raw, None if revision is None or weight is None else {revision: weight})
 
     def observe(self, name: str, parts: Parts) -> RouteView:
         """What the canary does not take is the main Ingress's."""

@@ -26,7 +26,7 @@ from modelrollout.workload.canonical import canonical
 from modelrollout.workload.identity import Owner, common_labels, metadata
 from modelrollout.workload.objects import REVISION_PORT
 
-from .base import ABSENT, NOT_OURS, Capabilities, Parts, RouteIntent, RouteView, shares
+from .base import ABSENT, Capabilities, Parts, RouteIntent, RouteView, shares, silent
 from .testers import TESTER_HEADER, led_to, tester_header, tester_token
 
 Json = Mapping[str, Any]
@@ -55,10 +55,7 @@ class TraefikRouter:
     def read(self, raw: Json) -> RouteView:
         """The shares of a TraefikService; of an IngressRoute, whether it leads to one of its own name."""
         name, spec = str(raw["metadata"]["name"]), raw.get("spec") or {}
-        generation = int(raw["metadata"].get("generation") or 0)
-        weights = _weights(name, spec) if raw["kind"] == SERVICE else _led(name, spec)
-        problem = NOT_OURS if weights is None else ""
-        return RouteView(True, weights, accepted=not problem, problem=problem, generation=generation)
+        return silent(raw, _weights(name, spec) if raw["kind"] == SERVICE else _led(name, spec))
 
     def observe(self, name: str, parts: Parts) -> RouteView:
         """The TraefikService carries the split; an IngressRoute that leads elsewhere keeps it from being in force."""

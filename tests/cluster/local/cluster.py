@@ -17,7 +17,7 @@ from tests.cluster.local.daemon import end, orphans, write_atomically
 from tests.cluster.local.flavors import Parts, artifacts, control_plane, packages, parts
 from tests.cluster.local.plan import PREFERRED, Options, Plan
 from tests.cluster.locks import exclusive
-from tests.cluster.places import ClusterPlaces, cache_home
+from tests.cluster.places import ClusterPlaces, cache_home, starts_lock
 from tests.cluster.progress import Steps, default_steps
 
 PATIENCE = 90.0  # seconds for one part to become ready, on a slow disk
@@ -72,7 +72,9 @@ class LocalCluster:
                     raise ClusterError(f"cluster {self.name} is there without Envoy Gateway; take it down first")
                 return self._mend(plan, info)
             self._clear()
-            return self._make()
+            self.build()
+            with exclusive(starts_lock(), on_wait=lambda: self._steps.say("another cluster starts; waiting for it")):
+                return self._make()
 
     def down(self) -> None:
         with exclusive(self.places.lock, on_wait=self._say_waiting):
@@ -100,7 +102,6 @@ class LocalCluster:
         self._parts(self._need_plan()).load_image(image)
 
     def _make(self) -> ClusterInfo:
-        self.build()
         plan = Plan.fresh(self._asked_flavor, self._options)
         made = self._parts(plan)
         made.check_machine()

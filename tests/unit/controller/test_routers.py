@@ -45,6 +45,14 @@ def routed(stage, name):
     return found
 
 
+async def at_tenth(stage, name):
+    """Version 1 serves, and version 2 waits at 10 %."""
+    ask(stage, name, "1")
+    await stage.comes(lambda: stage.status.phase == "Healthy")
+    ask(stage, name, "2", steps=APPROVED)
+    await stage.comes(lambda: routed(stage, name) == {"1": 9_000, "2": 1_000})
+
+
 class Followed:
     """Every split that the router's objects ever carried, in order."""
 
@@ -90,10 +98,7 @@ async def test_a_promotion_goes_through_each_weight_and_nothing_else(name):
 @in_loop
 async def test_a_rollback_takes_all_traffic_back_at_once(name):
     async with Live().running() as stage:
-        ask(stage, name, "1")
-        await stage.comes(lambda: stage.status.phase == "Healthy")
-        ask(stage, name, "2", steps=APPROVED)
-        await stage.comes(lambda: routed(stage, name) == {"1": 9_000, "2": 1_000})
+        await at_tenth(stage, name)
         stage.command("Abort")
         await stage.within(3, lambda: routed(stage, name) == {"1": 10_000})
         await stage.comes(lambda: stage.status.phase == "RolledBack")
@@ -103,10 +108,7 @@ async def test_a_rollback_takes_all_traffic_back_at_once(name):
 @in_loop
 async def test_what_somebody_changes_in_the_objects_is_put_back(name):
     async with Live().running() as stage:
-        ask(stage, name, "1")
-        await stage.comes(lambda: stage.status.phase == "Healthy")
-        ask(stage, name, "2", steps=APPROVED)
-        await stage.comes(lambda: routed(stage, name) == {"1": 9_000, "2": 1_000})
+        await at_tenth(stage, name)
         for kind in [
             found for found in ROUTED.values() if (found.api_version, found.kind) in OBJECT_ROUTERS[name].kinds
         ]:
@@ -123,10 +125,7 @@ async def test_what_somebody_changes_in_the_objects_is_put_back(name):
 @in_loop
 async def test_what_somebody_deletes_of_the_objects_is_made_again(name):
     async with Live().running() as stage:
-        ask(stage, name, "1")
-        await stage.comes(lambda: stage.status.phase == "Healthy")
-        ask(stage, name, "2", steps=APPROVED)
-        await stage.comes(lambda: routed(stage, name) == {"1": 9_000, "2": 1_000})
+        await at_tenth(stage, name)
         for ref in [Ref(kind, "ml", raw["metadata"]["name"]) for kind in ROUTED.values() for raw in stage.api.of(kind)]:
             stage.api.remove(ref)
             await stage.clock.advance(1.0)
@@ -189,10 +188,7 @@ async def test_a_missing_router_is_a_condition_and_the_former_one_still_takes_a_
     stage = Live()
     stage.api.kinds -= {kind for kind in ROUTED.values() if (kind.api_version, kind.kind) in OBJECT_ROUTERS[name].kinds}
     async with stage.running():
-        ask(stage, before, "1")
-        await stage.comes(lambda: stage.status.phase == "Healthy")
-        ask(stage, before, "2", steps=APPROVED)
-        await stage.comes(lambda: routed(stage, before) == {"1": 9_000, "2": 1_000})
+        await at_tenth(stage, before)
         ask(stage, name, "2", steps=APPROVED)
         await stage.comes(lambda: "does not serve" in stage.status.message)
         assert routed(stage, before) == {"1": 9_000, "2": 1_000}
