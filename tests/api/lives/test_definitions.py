@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.api.kubectl import CRDS, Kubectl, connect, install_crds
+from tests.api.kubectl import CRDS, Kubectl, connect, fresh_namespace, install_crds, until
 from tests.api.lives.conftest import lived
 from tests.cluster import Flavor, make_cluster
 from tests.harness import laws
@@ -59,58 +59,70 @@ def probe(field: tuple[str, ...]) -> str:
     return "without" + "".join(field)
 
 
-def with_older(life, field: tuple[str, ...]) -> None:
+def with_older(kubectl: Kubectl, server: ApiServer, field: tuple[str, ...]) -> None:
     """Install it, and wait until the server goes by it."""
-    life.kubectl.ok("apply", "-f", "-", stdin=json.dumps(older(field)))
+    kubectl.ok("apply", "-f", "-", stdin=json.dumps(older(field)))
+    with fresh_namespace(kubectl, "older") as space:
+        objects = server.of(space.namespace)
 
-    def known() -> bool:
-        try:
-            if life.observer.now("ModelDeployment", "probe") is None:
-                life.objects.create(model(name="probe"))
-            raw = life.objects.patch("ModelDeployment", "probe", {"status": {probe(field): "x"}}, "status")
-        except RefusedError as refusal:
-            if refusal.code in (503, 409):  # the server is just changing over; the probe is there and was not seen yet
-                return False
-            raise
-        return probe(field) in raw.get("status", {})
+        def known() -> bool:
+            try:
+                objects.apply(model(name="probe"))
+                raw = objects.patch("ModelDeployment", "probe", {"status": {probe(field): "x"}}, "status")
+            except RefusedError as refusal:
+                if refusal.code == 503:  # the server is just changing over
+                    return False
+                raise
+            return probe(field) in raw.get("status", {})
 
-    life.observer.until(known, "the server goes by the older CRD")
-    life.objects.delete("ModelDeployment", "probe")
-    life.gone("ModelDeployment", "probe")
+        until(known, "the server goes by the older CRD", seconds=120)
+
+
+@pytest.fixture
+def outdated(own, own_server, tmp_path, field):
+    """A life on a server that goes by an older CRD.
+
+    It begins after the change: a watch from before may stay silent for minutes, that of the life's observer like any other.
+    """
+    with_older(own, own_server, field)
+    with lived(own, own_server, tmp_path, {}) as life:
+        yield life
+    own.ok("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
 
 
 @pytest.mark.parametrize("field", [("traffic", "testerHeader"), ("step", "appliedAt")], ids=".".join)
-def test_an_operator_newer_than_the_crds_writes_no_status_twice_and_says_what_helps(alone, field):
-    with_older(alone, field)
-    alone.begin("1", steps=SWIFT)
-    alone.apply("2", steps=SWIFT)
-    alone.healthy("2")
-    assert alone.timeline() == ALL
-    alone.sentinel()
-    stored = alone.observer.history("ModelDeployment")
-    written = alone.operator.writes()["PUT", "modeldeployments"]
+def test_an_operator_newer_than_the_crds_writes_no_status_twice_and_says_what_helps(outdated, field):
+    outdated.begin("1", steps=SWIFT)
+    outdated.apply("2", steps=SWIFT)
+    outdated.healthy("2")
+    assert outdated.timeline() == ALL
+    outdated.sentinel()
+    stored = outdated.observer.history("ModelDeployment")
+    written = outdated.operator.writes()["PUT", "modeldeployments"]
     # Each write is news to the server, but for the first with that field and those that met a conflict.
     assert written <= len(stored) + 3, f"{written} writes, {len(stored)} states"
 
-    alone.sentinel()
-    assert alone.operator.writes()["PUT", "modeldeployments"] - written <= 2, "nothing but the sentinel is written"
-    told = [line["message"] for line in alone.operator.lines() if "CRDs of this cluster are older" in line["message"]]
+    outdated.sentinel()
+    assert outdated.operator.writes()["PUT", "modeldeployments"] - written <= 2, "nothing but the sentinel is written"
+    told = [
+        line["message"] for line in outdated.operator.lines() if "CRDs of this cluster are older" in line["message"]
+    ]
     assert told
     assert len(told) == len(set(told))
     assert ".".join(field) in told[0]
     assert "kubectl apply --server-side --force-conflicts -f crds/" in told[0]
-    assert alone.events()["OutdatedCRDs"] == "Warning"
+    assert outdated.events()["OutdatedCRDs"] == "Warning"
     assert not any(_has(sight.raw, field) for sight in stored)
-    laws.judge(alone)
-    alone.kubectl.ok("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
-    alone.observer.until(lambda: _applied(alone, "3"), "version 3 is applied")
+    laws.judge(outdated)
+    outdated.kubectl.ok("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
+    outdated.observer.until(lambda: _applied(outdated, "3"), "version 3 is applied")
 
     # Read, not watched: the server drops the watches of a kind whose CRD changes, in its own time.
     def now() -> dict:
-        return alone.objects.get("ModelDeployment", "fraud")
+        return outdated.objects.get("ModelDeployment", "fraud")
 
-    alone.observer.until(lambda: _has(now(), field), "the field is stored")
-    alone.observer.until(lambda: now()["status"]["summary"]["stable"] == "3", "version 3 is promoted")
+    outdated.observer.until(lambda: _has(now(), field), "the field is stored")
+    outdated.observer.until(lambda: now()["status"]["summary"]["stable"] == "3", "version 3 is promoted")
 
 
 def collected(life) -> None:
