@@ -28,6 +28,7 @@ from modelrollout.kube.kinds import (
     Ref,
 )
 from modelrollout.kube.projection import desired_digest
+from modelrollout.rollout.book import full_of
 from modelrollout.rollout.capacity import need, remaining
 from modelrollout.rollout.mirroring import mirrored
 from modelrollout.rollout.plan import Plan
@@ -206,8 +207,7 @@ class Actor:
                 raise Moved(f"{kind} {name} changed before a scale-down")
         views = [router.observe(work.owner.name, work.children.parts) for router in OBJECT_ROUTERS.values()]
         carried = max((found or {}).get(entry.revision, 0) for view in views for found in (view.weights, view.mirrors))
-        recorded = work.status.rollout or work.status.experiment
-        full = recorded.replicas if recorded and work.plan.autoscaled else work.plan.replicas
+        full = full_of(work.plan, work.status)
         floor = need(full, carried) if work.plan.surge is None else remaining(full, carried)
         if replicas < floor:
             raise Moved(f"the route still sends {carried} basis points to {entry.revision}")

@@ -32,9 +32,9 @@ from modelrollout.api.status import (
 from .arms import Lane, lanes, running, shares_now
 from .book import Book, Ending, change, change_each, with_history, with_rejection
 from .capacity import candidate_pods
-from .moves import Move
+from .moves import Move, full_now, newcomer
 from .situation import Arm, EventNote, Target
-from .words import cut, percent
+from .words import cut, percent, sentence
 
 
 def begin(book: Book, target: Target) -> Move:
@@ -42,14 +42,15 @@ def begin(book: Book, target: Target) -> Move:
     plan, stable, now = book.plan, book.stable, book.now
     assert stable is not None
     assert plan.experiment is not None
-    full = (book.facts(stable.revision).replicas if plan.autoscaled else plan.replicas) or plan.replicas
+    full = full_now(book)
     status, arms, entries = book.status, [], []
     for arm in target.arms:
         rejection = book.rejection(arm.revision)
         out = None if rejection is None else Problem(reason=rejection.reason, message=rejection.message)
         arms.append(ArmStatus(name=arm.name, revision=arm.revision, out=out))
         if out is None:
-            entries.append(_entry(book, arm, candidate_pods(plan, full, plan.experiment.share(arm.name))))
+            pods = candidate_pods(plan, full, plan.experiment.share(arm.name))
+            entries.append(newcomer(book, arm.revision, arm.version, Role.VARIANT, pods))
     named = {entry.revision for entry in entries}
     experiment = ExperimentStatus(
         id=target.experiment,
@@ -68,20 +69,6 @@ def begin(book: Book, target: Target) -> Move:
 
 def _described(arm: Arm) -> str:
     return f"variant {arm.name} (version {arm.version})"
-
-
-def _entry(book: Book, arm: Arm, pods: int) -> RevisionStatus:
-    """A variant's entry at weight 0. One that was running keeps its pods until the requests that it may still get are over."""
-    before = book.entry(arm.revision)
-    if before is not None and not book.drained:
-        pods = max(pods, before.replicas)
-    return RevisionStatus(
-        revision=arm.revision,
-        version=arm.version,
-        role=Role.VARIANT,
-        replicas=pods,
-        ready_replicas=book.facts(arm.revision).ready,
-    )
 
 
 def change_arm(status: ModelDeploymentStatus, name: str, **fields: object) -> ModelDeploymentStatus:
@@ -157,7 +144,7 @@ def take_out(book: Book, lane: Lane, ending: Ending) -> Move:
     status = change_arm(status, name, out=Problem(reason=ending.reason, message=cut(ending.message)), goal=None)
     status = with_history(status, lane.entry, now, ending, lane.arm)
     text = f"{lane.label}: {percent(lane.entry.weight)} → 0 %: {ending.message}"
-    note = EventNote(Reason.VARIANT_TAKEN_OUT, cut(f"{text[0].upper()}{text[1:]}", 900), warning=True)
+    note = EventNote(Reason.VARIANT_TAKEN_OUT, cut(sentence(text), 900), warning=True)
     after = Book(book.situation, status)
     if lane.entry.weight and not book.ready(book.stable) and lane.facts.ready:
         return Move(status, Phase.PROGRESSING, Reason.STABLE_UNAVAILABLE, ending.message, (note,), urgent=True)
@@ -182,14 +169,14 @@ def retired(book: Book, lane: Lane, reason: str) -> ModelDeploymentStatus:
 
 def readmit(book: Book, lane: Lane) -> ModelDeploymentStatus:
     """The status with a taken-out variant in the test again: at weight 0, with nothing known of it."""
-    arm = Arm(lane.arm.name, lane.entry.revision, lane.entry.version)
-    entry = _entry(book, arm, lane.pods)
-    rejected = tuple(one for one in book.status.rejected if one.revision != arm.revision)
-    others = tuple(one for one in book.status.revisions if one.revision != arm.revision)
+    name, revision = lane.arm.name, lane.entry.revision
+    entry = newcomer(book, revision, lane.entry.version, Role.VARIANT, lane.pods)
+    rejected = tuple(one for one in book.status.rejected if one.revision != revision)
+    others = tuple(one for one in book.status.revisions if one.revision != revision)
     status = book.status.model_copy(update={"rejected": rejected, "revisions": (*others, entry)})
     assert status.experiment is not None
-    fresh = ArmStatus(name=arm.name, revision=arm.revision, restarts_base=lane.facts.restarts)
-    arms = tuple(fresh if one.name == arm.name else one for one in status.experiment.variants)
+    fresh = ArmStatus(name=name, revision=revision, restarts_base=lane.facts.restarts)
+    arms = tuple(fresh if one.name == name else one for one in status.experiment.variants)
     return status.model_copy(update={"experiment": status.experiment.model_copy(update={"variants": arms})})
 
 

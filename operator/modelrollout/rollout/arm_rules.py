@@ -28,7 +28,7 @@ from .moves import Move, Wait, recorded_pods, scale
 from .return_rules import RESTARTS_THAT_FAIL
 from .situation import EventNote
 from .waits import paused
-from .words import percent, span
+from .words import percent, sentence, span
 
 
 def abort_of_a_test_goes_first(book: Book) -> Move | None:
@@ -125,7 +125,7 @@ def variant_without_ready_pod_gives_back(book: Book) -> Move | None:
             continue
         shares = shares_now(book) | {lane.entry.revision: 0}
         text = f"{lane.label}: {percent(lane.entry.weight)} → 0 %: it has no ready pod"
-        return share_out(book, shares, Reason.CANDIDATE_UNREADY, f"{text[0].upper()}{text[1:]}.", urgent=True)
+        return share_out(book, shares, Reason.CANDIDATE_UNREADY, f"{sentence(text)}.", urgent=True)
     return None
 
 
@@ -140,8 +140,7 @@ def raised_attempt_readmits_variants(book: Book) -> Move | None:
         bound = next((one for one in book.status.rejected if one.revision == lane.arm.revision), None)
         if bound is None or book.plan.attempt <= bound.attempt:
             continue
-        text = f"{lane.label} takes part again (attempt {book.plan.attempt})"
-        text = f"{text[0].upper()}{text[1:]}"
+        text = f"{sentence(lane.label)} takes part again (attempt {book.plan.attempt})"
         return Move(
             readmit(book, lane), Phase.PROGRESSING, Reason.RETRIED, f"{text}.", (EventNote(Reason.RETRIED, text),)
         )
@@ -209,7 +208,7 @@ def variants_take_their_shares(book: Book) -> Move | Wait | None:
         return waiting
     shares = shares_now(book) | {lane.entry.revision: int(lane.share) for lane in ready}
     told = ", ".join(f"{lane.label} gets {percent(lane.share)}" for lane in ready)
-    return share_out(book, shares, Reason.SHARES_SET, f"{told[0].upper()}{told[1:]}.")
+    return share_out(book, shares, Reason.SHARES_SET, f"{sentence(told)}.")
 
 
 def ab_test_is_decided(book: Book) -> Move | Wait | None:
@@ -259,9 +258,9 @@ def won(lane: Lane) -> str:
     """Why a variant is the winner, in a sentence."""
     goal = lane.arm.goal
     if goal is None or goal.variant is None:
-        return f"V{lane.label[1:]} was chosen."
+        return f"{sentence(lane.label)} was chosen."
     between = f", ratio {goal.ratio} ({goal.interval})" if goal.ratio and goal.interval else ""
-    return f"V{lane.label[1:]} won: {goal.variant} against {goal.control} on {goal.count} and {goal.control_count}{between}."
+    return f"{sentence(lane.label)} won: {goal.variant} against {goal.control} on {goal.count} and {goal.control_count}{between}."
 
 
 def _kept(book: Book, winner: Lane | None) -> str:

@@ -12,12 +12,11 @@ from .capacity import need
 from .moves import Wait
 from .situation import Problem
 from .waits import paused, route_is_pending
-from .words import at, percent, span
+from .words import at, percent, sentence, span
 
 
 def _confirmation(book: Book, found: tuple[Lane, ...]) -> tuple[float, ...]:
-    ready_for = book.situation.timing.ready_for
-    return tuple(lane.facts.ready_since + ready_for for lane in found if lane.facts.ready_since is not None)
+    return tuple(moment for lane in found for moment in book.confirmed_at(lane.facts))
 
 
 def variants_are_loading(book: Book, missing: tuple[Lane, ...]) -> Wait:
@@ -104,8 +103,7 @@ def stable_is_short(book: Book) -> Wait | None:
         return None
     ready, facts = book.ready(stable), book.facts(stable.revision)
     message = f"Holding: the control, version {stable.version}, has {ready} of {stable.replicas} pods ready, too few for its share."
-    wake = (facts.ready_since + book.situation.timing.ready_for,) if facts.ready_since is not None else ()
-    return Wait(Phase.PROGRESSING, Reason.STABLE_UNAVAILABLE, message, wake)
+    return Wait(Phase.PROGRESSING, Reason.STABLE_UNAVAILABLE, message, book.confirmed_at(facts))
 
 
 def stable_cannot_take_back(book: Book) -> Wait | None:
@@ -117,8 +115,7 @@ def stable_cannot_take_back(book: Book) -> Wait | None:
         return None
     ready, facts = book.ready(stable), book.facts(stable.revision)
     message = f"The A/B test is to end; the control, version {stable.version}, has {ready} of {stable.replicas} pods ready, too few to take the traffic back."
-    wake = (facts.ready_since + book.situation.timing.ready_for,) if facts.ready_since is not None else ()
-    return Wait(Phase.PROGRESSING, Reason.STABLE_UNAVAILABLE, message, wake)
+    return Wait(Phase.PROGRESSING, Reason.STABLE_UNAVAILABLE, message, book.confirmed_at(facts))
 
 
 def nobody_takes_back(book: Book) -> str:
@@ -132,7 +129,7 @@ def nobody_takes_back(book: Book) -> str:
 def decision_is_awaited(book: Book, winner: Lane | None) -> Wait:
     """The duration is over and a person is to choose."""
     name = book.situation.name
-    shown = f"V{winner.label[1:]} was shown to be better." if winner else "No variant was shown to be better."
+    shown = f"{sentence(winner.label)} was shown to be better." if winner else "No variant was shown to be better."
     goal = book.plan.experiment.goal if book.plan.experiment else None
     message = (
         f"The A/B test is over; its shares stay until somebody decides.{f' {shown}' if goal else ''} `kubectl modelrollout promote {name}"

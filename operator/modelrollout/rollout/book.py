@@ -148,11 +148,14 @@ class Book:
         settled = facts.ready_since is not None and self.now - facts.ready_since >= self.situation.timing.ready_for
         return self.usable(entry) >= pods and settled
 
+    def confirmed_at(self, facts: RevisionFacts) -> tuple[float, ...]:
+        """When readiness will have lasted long enough, if nothing happens; nothing while no pod is ready."""
+        return () if facts.ready_since is None else (facts.ready_since + self.situation.timing.ready_for,)
+
     @property
     def full(self) -> int:
         """R: pods of the revision that carries all traffic."""
-        recorded = self.status.rollout or self.status.experiment
-        return recorded.replicas if recorded and self.plan.autoscaled else self.plan.replicas
+        return full_of(self.plan, self.status)
 
     @cached_property
     def step(self) -> PlanStep | None:
@@ -231,6 +234,12 @@ class Book:
         if self.plan.surge is None or self.stable is None or self.candidate is None:
             return pods
         return min(pods, max(1, self.candidate.replicas))
+
+
+def full_of(plan: Plan, status: ModelDeploymentStatus) -> int:
+    """R: as the plan has it; where an autoscaler decides, as recorded when what is under way began."""
+    recorded = status.rollout or status.experiment
+    return recorded.replicas if recorded and plan.autoscaled else plan.replicas
 
 
 def _live(carried: object) -> dict[str, int]:

@@ -29,7 +29,7 @@ from .arms import Lane, lanes
 from .book import Book, Ending, with_rejection
 from .moves import Move, reject, start
 from .situation import CommandFacts, EventNote, Target
-from .words import cut
+from .words import cut, sentence
 
 
 class Refused(Exception):  # noqa: N818  a sentence for the person who asked, not an error of ours
@@ -216,7 +216,7 @@ def _choose(book: Book, command: CommandFacts) -> tuple[Move, str]:
     if why_not := nobody_takes_back(book):
         raise Refused(why_not)
     by = command.by or "unknown"
-    message = f"V{lane.label[1:]} was chosen by {by}."
+    message = f"{sentence(lane.label)} was chosen by {by}."
     return choose(
         book, lane, message
     ), f"variant {lane.arm.name} is promoted by {by}: all traffic as soon as all its pods are ready"

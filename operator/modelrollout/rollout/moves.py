@@ -76,23 +76,14 @@ NEVER_SERVED = (Reason.MODEL_LOAD_FAILED, Reason.WARM_UP_FAILED, Reason.NO_CAPAC
 def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
     """Record a candidate: weight 0, the pods that its first weight needs."""
     plan, now, stable = book.plan, book.now, book.stable
-    full = book.facts(stable.revision).replicas if plan.autoscaled and stable else plan.replicas
-    full = full or plan.replicas
+    full = full_now(book)
     first = FULL_WEIGHT if mode is Mode.DIRECT else plan.steps[0].share
     pods = full if mode is Mode.DIRECT else candidate_pods(plan, full, first)
     if plan.in_place and (stable is not None or in_the_place(book, target.revision)):
         pods = 0
     if plan.surge is not None and stable is not None and full:
         pods = min(pods, plan.surge, room(book, target.revision))
-    if (before := book.entry(target.revision)) is not None and not book.drained:
-        pods = max(pods, before.replicas)  # it may still be getting the requests of the weight that it had
-    entry = RevisionStatus(
-        revision=target.revision,
-        version=target.version,
-        role=Role.CANDIDATE,
-        replicas=pods,
-        ready_replicas=book.facts(target.revision).ready,
-    )
+    entry = newcomer(book, target.revision, target.version, Role.CANDIDATE, pods)
     others = tuple(other for other in book.status.revisions if other.revision != target.revision)
     rollout = RolloutStatus(
         revision=target.revision,
@@ -116,6 +107,21 @@ def start(book: Book, target: Target, mode: Mode, cause: str) -> Move:
         f"Version {target.version} is being created.",
         (EventNote(Reason.CANDIDATE_CREATED, text),),
     )
+
+
+def full_now(book: Book) -> int:
+    """R for what begins now: as many as an autoscaler has stable run, else as many as the plan has."""
+    stable, plan = book.stable, book.plan
+    return (book.facts(stable.revision).replicas if plan.autoscaled and stable else 0) or plan.replicas
+
+
+def newcomer(book: Book, revision: str, version: str, role: Role, pods: int) -> RevisionStatus:
+    """An entry at weight 0. One that was running keeps its pods until the requests that it may still get are over."""
+    before = book.entry(revision)
+    if before is not None and not book.drained:
+        pods = max(pods, before.replicas)
+    ready = book.facts(revision).ready
+    return RevisionStatus(revision=revision, version=version, role=role, replicas=pods, ready_replicas=ready)
 
 
 def weigh(book: Book, step: PlanStep) -> Move:

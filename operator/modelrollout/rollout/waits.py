@@ -41,22 +41,18 @@ def candidate_is_loading(book: Book) -> Wait:
     if (warming := pods_are_cold(book)) is not None and rollout.loaded_at is None:
         return warming
     if facts.ready >= max(1, min(candidate.replicas, book.full)) and facts.ready_since is not None:
-        ready_at = facts.ready_since + book.situation.timing.ready_for
         return Wait(
             Phase.WARMING_UP,
             Reason.WARMING_UP,
             f"Version {candidate.version} is ready; its readiness is being confirmed.",
-            (ready_at,),
+            book.confirmed_at(facts),
         )
     why = f": {facts.trouble}" if facts.trouble else ""
     if rollout.loaded_at is not None:
         return pods_are_missing(book)
     left = book.plan.load_deadline - rollout.loading.seconds
     message = f"Version {candidate.version} is loading, {facts.ready} of {candidate.replicas} pods ready{why}. It must be ready by {at(book.now + left)}."
-    wake = [book.now + left]
-    if facts.ready_since is not None:
-        wake.append(facts.ready_since + book.situation.timing.ready_for)
-    return Wait(Phase.LOADING, Reason.MODEL_LOADING, message, tuple(wake))
+    return Wait(Phase.LOADING, Reason.MODEL_LOADING, message, (book.now + left, *book.confirmed_at(facts)))
 
 
 def pods_are_cold(book: Book) -> Wait | None:
@@ -85,9 +81,7 @@ def pods_are_missing(book: Book) -> Wait:
     if (warming := pods_are_cold(book) or _no_capacity(book)) is not None:
         return warming
     facts = book.facts(candidate.revision)
-    wake: list[float] = []
-    if facts.ready_since is not None:
-        wake.append(facts.ready_since + book.situation.timing.ready_for)
+    wake = [*book.confirmed_at(facts)]
     if candidate.unready is not None and (left := book.plan.unavailable_deadline - candidate.unready.seconds) > 0:
         wake.append(book.now + left)
     growing = facts.ready >= max(1, need(book.full, candidate.share))
@@ -198,8 +192,7 @@ def stable_is_unavailable(book: Book, what: str, *, only_if: bool = False) -> Wa
         f" Repair it, or `kubectl modelrollout promote {book.situation.name}`."
     )
     facts = book.facts(stable.revision)
-    wake = (facts.ready_since + book.situation.timing.ready_for,) if facts.ready_since is not None else ()
-    return Wait(Phase.PROGRESSING, Reason.STABLE_UNAVAILABLE, message, wake)
+    return Wait(Phase.PROGRESSING, Reason.STABLE_UNAVAILABLE, message, book.confirmed_at(facts))
 
 
 def rest(book: Book) -> Wait:

@@ -39,6 +39,11 @@ def span(seconds: float) -> str:
     return "".join(parts[:2]) or "0s"
 
 
+def sentence(text: str) -> str:
+    """The text with a capital letter at its beginning."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def cut(text: str, limit: int = 1000) -> str:
     """The text, shortened with an ellipsis where it is too long."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
